@@ -1,0 +1,182 @@
+"""Actions: one strict JSON object `{"action": ..., "params": {...}}`, read tolerantly and refused precisely.
+
+Promises: `parse_action` accepts the object alone, in a code fence, with prose around it, or with triple-quoted program
+text inside; anything else raises `ActionError` whose message says what to change. Aliases of the released gym
+(`validate_code`, `debug`) parse. Parsing never evaluates anything.
+Does not cover: whether the task allows the action (`env.episode`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from env.errors import ActionError
+from env.task import Record, Submission
+
+ALIASES = {"validate_code": "code_execution", "debug": "debugging"}
+NAMES = ("request_info", "terminal", "code_execution", "debugging", "submit")
+
+
+class InfoParams(Record):
+    """Look at the data: nothing = list tables; a table = its columns; a column = some of its values."""
+
+    table: str = ""
+    column: str = ""
+    contains: str = ""
+    """Only values that contain this text, case-insensitively."""
+
+
+class CommandParams(Record):
+    command: str = Field(min_length=1)
+
+
+class CodeParams(Record):
+    code: str = Field(min_length=1)
+    language: Literal["python", "sql"] = "python"
+
+
+class DebugParams(Record):
+    """Explain the last failed execution (or of `code`, when given)."""
+
+    code: str = ""
+    language: Literal["python", "sql"] = "python"
+    error: str = ""
+
+
+class SubmitParams(Record):
+    """Exactly one of the five."""
+
+    program: str | None = None
+    language: Literal["python", "sql"] = "python"
+    answer: Any = None
+    files: tuple[str, ...] | None = None
+    state: Literal[True] | None = None
+    abstain: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> SubmitParams:
+        given = [name for name in ("program", "answer", "files", "state", "abstain") if name in self.model_fields_set]
+        if len(given) != 1:
+            raise ValueError("give exactly one of program, answer, files, state, abstain"
+                             + (f", not {' and '.join(given)}" if given else ""))
+        if given != ["answer"] and getattr(self, given[0]) is None:
+            raise ValueError(f"{given[0]} must not be null")
+        return self
+
+    def submission(self) -> Submission:
+        """The submission that grading understands."""
+        if self.program is not None:
+            return Submission(kind="program", program=self.program, language=self.language)
+        if self.files is not None:
+            return Submission(kind="files", files=self.files)
+        if self.state:
+            return Submission(kind="state")
+        if self.abstain:
+            return Submission(kind="abstain")
+        return Submission(kind="answer", answer=self.answer)
+
+
+class RequestInfo(Record):
+    action: Literal["request_info"]
+    params: InfoParams = InfoParams()
+
+
+class Terminal(Record):
+    action: Literal["terminal"]
+    params: CommandParams
+
+
+class CodeExecution(Record):
+    action: Literal["code_execution"]
+    params: CodeParams
+
+
+class Debugging(Record):
+    action: Literal["debugging"]
+    params: DebugParams = DebugParams()
+
+
+class Submit(Record):
+    action: Literal["submit"]
+    params: SubmitParams
+
+
+Action = Annotated[RequestInfo | Terminal | CodeExecution | Debugging | Submit, Field(discriminator="action")]
+_ADAPTER: TypeAdapter[Action] = TypeAdapter(Action)
+_TRIPLE = re.compile(r'"""(.*?)"""|\'\'\'(.*?)\'\'\'', re.DOTALL)
+_FENCE = re.compile(r"```[a-zA-Z]*\s*\n?(.*?)```", re.DOTALL)
+
+
+def dump_action(action: Action) -> str:
+    """The canonical text of an action: one line of JSON, defaults left out."""
+    return json.dumps(action.model_dump(mode="json", exclude_unset=True), ensure_ascii=False, separators=(",", ":"))
+
+
+def parse_action(text: str) -> Action:
+    """The first action object in `text`.
+
+    Raises:
+        ActionError: `kind="format"` when there is no JSON object with an `action`, `kind="schema"` when its fields are off.
+    """
+    found = _find_object(text)
+    name = found.get("action")
+    if not isinstance(name, str):
+        raise ActionError('"action" must be a string, one of ' + ", ".join(NAMES) + ".", "schema")
+    name = ALIASES.get(name, name)
+    if name not in NAMES:
+        raise ActionError(f'Unknown action "{name}". Use one of: {", ".join(NAMES)}.', "schema")
+    try:
+        return _ADAPTER.validate_python({**found, "action": name})
+    except ValidationError as error:
+        raise ActionError(_explain(name, error), "schema") from None
+
+
+def _explain(name: str, error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != name) or "the object"
+    message = first["msg"].removeprefix("Value error, ")
+    return f'Action "{name}": {where}: {message}.'
+
+
+def _find_object(text: str) -> dict[str, Any]:
+    """The first JSON object that has an `action`; fences, prose and triple quotes are read through."""
+    candidates = [text, *(match.group(1) for match in _FENCE.finditer(text))]
+    for candidate in candidates:
+        for attempt in (candidate, _TRIPLE.sub(lambda m: json.dumps(m.group(1) or m.group(2) or ""), candidate)):
+            found = _scan(attempt)
+            if found is not None:
+                return found
+    if "{" not in text:
+        raise ActionError('No JSON object found. Reply with one object: {"action": ..., "params": {...}}.')
+    if '"action"' not in text:
+        raise ActionError('The JSON object has no "action". Reply with {"action": ..., "params": {...}}.')
+    raise ActionError(f"The JSON could not be read: {_json_error(text)}. Reply with one valid JSON object.")
+
+
+def _scan(text: str) -> dict[str, Any] | None:
+    decoder = json.JSONDecoder(strict=False)
+    start = text.find("{")
+    while start != -1:
+        try:
+            value, end = decoder.raw_decode(text, start)
+        except (json.JSONDecodeError, RecursionError):
+            start = text.find("{", start + 1)
+            continue
+        if isinstance(value, dict) and "action" in value:
+            return value
+        start = text.find("{", max(end, start + 1))
+    return None
+
+
+def _json_error(text: str) -> str:
+    try:
+        json.JSONDecoder(strict=False).raw_decode(text, text.find("{"))
+    except json.JSONDecodeError as error:
+        return f"{error.msg} at line {error.lineno} column {error.colno}"
+    except RecursionError:
+        return "it is nested too deeply"
+    return "the object with the action is not complete"

@@ -1,0 +1,70 @@
+"""The gym: built datasets, a sandbox backend and a grading room under one handle.
+
+Promises: an episode's box mounts exactly the files that its view names; grading uses boxes of its own.
+Does not cover: policies and rollouts (`medcopilot`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from env.datasets.base import Built
+from env.episode import Episode
+from env.errors import UserError
+from env.explain import Explainer, GroundedExplainer
+from env.grading import GradingRoom
+from env.sandbox.base import Backend, BoxSpec, Mount
+from env.task import Submission, Task, TaskView
+from rewards.types import Grade, Variant
+
+Protocol = Literal["submit", "paper"]
+
+
+class Gym:
+    """Makes episodes and grades submissions."""
+
+    def __init__(self, backend: Backend, builts: Iterable[Built] = (), *, protocol: Protocol = "submit",
+                 grader: Variant = "strict", explainer: Explainer | None = None) -> None:
+        self.backend = backend
+        self.protocol = protocol
+        self.grader = grader
+        self.explainer = explainer or GroundedExplainer()
+        self._folders: dict[str, Path] = {}
+        for built in builts:
+            self.add(built)
+        self.room = GradingRoom(backend, self.mounts)
+
+    def add(self, built: Built) -> None:
+        """Make a built dataset's files known."""
+        self.add_folder(str(built.manifest["dataset"]), built.folder)
+
+    def add_folder(self, dataset: str, folder: Path) -> None:
+        self._folders[dataset] = folder
+
+    def mounts(self, view: TaskView) -> tuple[Mount, ...]:
+        """Host files behind a view's data."""
+        if not view.data:
+            return ()
+        if view.dataset not in self._folders:
+            raise UserError(f"dataset {view.dataset!r} is not built: run `medcopilot data build {view.dataset}` first")
+        folder = self._folders[view.dataset]
+        return tuple(Mount(name=file.name, host=(folder / file.path).absolute()) for file in view.data)
+
+    def episode(self, task: Task, *, trusted: bool = False) -> Episode:
+        """A fresh episode. `trusted`: only for our own programs (the scripted expert)."""
+        spec = BoxSpec(mounts=self.mounts(task.view), limits=task.view.limits, trusted=trusted)
+        referee = None
+        if self.protocol == "paper":
+            def referee(submission: Submission) -> bool:
+                return self.room.grade(task, submission, (self.grader,))[self.grader].success
+        return Episode(task.view, lambda: self.backend.open(spec), spec.mounts, explainer=self.explainer, referee=referee)
+
+    def grade(self, task: Task, submission: Submission | None, *, trusted: bool = False) -> dict[Variant, Grade]:
+        """Grades of a submission by the strict and by the paper grader; None means that nothing was submitted."""
+        return self.room.grade(task, submission, ("strict", "paper"), trusted=trusted)
+
+    def describe(self) -> dict[str, Any]:
+        """What goes into a run's record."""
+        return {"protocol": self.protocol, "grader": self.grader, "sandbox": self.backend.describe()}

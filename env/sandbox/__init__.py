@@ -1,0 +1,1 @@
+"""Isolated places that run agent code."""

@@ -1,0 +1,102 @@
+"""The sandbox seam: what a box is, whatever backend makes it.
+
+Promises of every backend: no network; the system read-only; private `/tmp` and `/workspace` (the working directory, which
+persists between runs of one box); `/data` read-only; an explicit environment; a fresh process per run; limits on time,
+memory, processes, file size and output; nothing alive after a run, and nothing at all after `close`.
+Does not cover: which backend is used (`env.sandbox.open_backend`) and grading (`env.grading`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import Field
+
+from env.task import Limits, Record
+
+Language = Literal["python", "sql", "shell"]
+Status = Literal["ok", "error", "timeout_soft", "timeout_hard", "oom", "killed", "output_limit", "died", "infra"]
+
+
+class Program(Record):
+    """Source text to run in a box."""
+
+    source: str
+    language: Language = "python"
+    database: str = ""
+    """For `sql`: name of the SQLite file under `/data`; empty when there is just one."""
+
+
+class Mount(Record):
+    """A host file or folder that the box sees read-only at `/data/<name>`."""
+
+    name: str
+    host: Path
+
+
+class BoxSpec(Record):
+    """What a box is made of."""
+
+    mounts: tuple[Mount, ...] = ()
+    limits: Limits = Limits()
+    trusted: bool = False
+    """Programs are our own (gold, references): the pool may hand the box on to the next episode after wiping it."""
+
+
+class Execution(Record):
+    """The outcome of one run."""
+
+    status: Status
+    exit_code: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    truncated: bool = False
+    has_value: bool = False
+    value: Any = None
+    """With `want_value`: the program's value as plain JSON (variable `answer`, the rows of a query, else None)."""
+    unsupported: str = ""
+    """Type name of a value that could not be encoded."""
+    seconds: float = Field(0.0, ge=0)
+    cpu_seconds: float = Field(0.0, ge=0)
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """What a terminal would show: stdout, then stderr."""
+        return self.stdout + (("\n" if self.stdout and not self.stdout.endswith("\n") else "") + self.stderr if self.stderr else "")
+
+
+class Box(Protocol):
+    """One isolated place; used by one episode."""
+
+    tier: str
+
+    def run(self, program: Program, limits: Limits | None = None, *, want_value: bool = False) -> Execution:
+        """Run a program to its end or its limit. Agent failures are statuses; only `infra` is ours."""
+
+    def read_files(self, names: list[str], max_bytes: int) -> dict[str, bytes]:
+        """Regular files from `/workspace`, each at most `max_bytes`; missing ones are left out."""
+
+    def close(self) -> None:
+        """Kill everything in the box and remove it. Idempotent."""
+
+
+class Backend(Protocol):
+    """Makes boxes."""
+
+    name: str
+    tier: str
+
+    def open(self, spec: BoxSpec) -> Box:
+        """A fresh box.
+
+        Raises:
+            SandboxUnavailable: this machine cannot make one; the message holds the cure.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """What goes into every run's record: backend, tier, limits in force, versions of Python and SQLite."""
+
+    def close(self) -> None:
+        """Close every box that is still open."""

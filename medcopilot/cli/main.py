@@ -1,0 +1,38 @@
+"""The command line: one file per command, heavy imports inside the commands.
+
+Promises: `medcopilot --help` answers without importing torch, pandas or pydantic models; bad input is one sentence on
+stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from medcopilot.cli import ask, data, evaluate, export, report, sample, tasks, validate
+
+app = typer.Typer(name="medcopilot", no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False,
+                  help="Gym, training and evaluation of code-writing medical agents. Start with `make demo`.")
+for command in (tasks, validate, sample, export, evaluate, report, ask):
+    app.command(name=command.NAME)(command.run)
+app.add_typer(data.app, name="data")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except Exception as error:
+        if any(cls.__name__ == "UserError" for cls in type(error).__mro__):
+            print(f"medcopilot: {error}", file=sys.stderr)
+            sys.exit(2)
+        if isinstance(error, OSError) and error.errno == 28:
+            print(f"medcopilot: no space left on the device while writing {error.filename or 'a file'}: free some space and run "
+                  "the same command again; it resumes", file=sys.stderr)
+            sys.exit(2)
+        raise
+
+
+if __name__ == "__main__":
+    main()

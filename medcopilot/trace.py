@@ -1,0 +1,155 @@
+"""The versioned record of an episode: what happened, token-exact, and what it was worth.
+
+Promises: one JSON object per line; `version` says how to read it; token ids are those that were sampled, never re-encoded;
+`mask` is 1 exactly on sampled tokens; a torn last line is reported and owed again, never a crash.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from env.errors import UserError
+from env.task import Slice, Split
+from rewards.types import Variant
+
+TRACE_VERSION = 1
+Stop = Literal["submit", "turns", "context", "success", "no_reply", "infrastructure"]
+"""`success`: protocol `paper`, first correct execution. `infrastructure`: masked, never scored."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Tokens(_Model):
+    """The conversation as the policy saw it. All lists have one entry per token."""
+
+    ids: list[int]
+    mask: list[int]
+    """1 = sampled by the policy, 0 = prompt or observation."""
+    logprobs: list[float]
+    """Sampling logprob where mask is 1, else 0."""
+    versions: list[int]
+    """Policy version of each sampled token, -1 elsewhere."""
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Tokens:
+        if len({len(self.ids), len(self.mask), len(self.logprobs), len(self.versions)}) != 1:
+            raise ValueError("ids, mask, logprobs and versions must have the same length")
+        return self
+
+
+class GradeRecord(_Model):
+    """A `rewards.Grade`, stored."""
+
+    score: float | None
+    label: str
+    detail: str = ""
+    error: str = ""
+
+
+class Turn(_Model):
+    """One exchange."""
+
+    reply: str
+    """Text of the policy's turn."""
+    action: str | None = None
+    """Name of the action, None when it could not be parsed."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    problem: str = ""
+    """Why the reply was refused: `format`, `schema` or `not_allowed`; empty when it was a valid action."""
+    observation: str = ""
+    execution: dict[str, Any] | None = None
+    """Summary of the run: status, exit_code, seconds, cpu_seconds, truncated."""
+    generate_seconds: float = 0.0
+    env_seconds: float = 0.0
+    sampled_tokens: int | None = None
+
+
+class Trace(_Model):
+    """One episode."""
+
+    version: int = TRACE_VERSION
+    id: str
+    """Content hash of run, task, policy, sample index and seed: what resuming goes by."""
+    task_id: str
+    dataset: str
+    category: str
+    template: str
+    split: Split
+    slice: Slice
+    cluster: str
+    licence: str
+    policy: str
+    policy_version: int = 0
+    protocol: Literal["submit", "paper"] = "submit"
+    sample: int = 0
+    """Index among the rollouts of one task."""
+    seed: int = 0
+    temperature: float = 0.0
+    impossible: bool = False
+    """Abstaining is the right answer."""
+    messages: list[dict[str, str]]
+    turns: list[Turn]
+    tokens: Tokens | None = None
+    stop: Stop
+    submission: dict[str, Any] | None = None
+    grades: dict[Variant, GradeRecord]
+    seconds: float = 0.0
+    grade_seconds: float = 0.0
+    started: float = 0.0
+    """Unix time."""
+    sandbox: str = ""
+    """Tier in use."""
+    error: str = ""
+    """Typed error of an infrastructure failure."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+    @property
+    def success(self) -> bool:
+        """The raw binary outcome under the strict grader."""
+        return self.grades["strict"].score == 1.0
+
+    @property
+    def graded(self) -> bool:
+        return self.grades["strict"].score is not None
+
+
+def write_line(trace: Trace) -> str:
+    """The trace as one line of JSON, newline included."""
+    return trace.model_dump_json() + "\n"
+
+
+def read_traces(path: Path, torn: list[str] | None = None) -> Iterator[Trace]:
+    """Traces of one shard. A torn last line is left out and reported through `torn`.
+
+    Raises:
+        UserError: any other malformed line, with its number and the cure.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): check the path of the trace file") from None
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict) or row.get("version") != TRACE_VERSION:
+                raise UserError(f"{path} line {number}: trace version {row.get('version') if isinstance(row, dict) else None!r} "
+                                f"is not {TRACE_VERSION}: sample again with this version of medcopilot")
+            yield Trace(**row)
+        except ValueError as error:
+            if number == len(lines):  # no newline after it: the writer was stopped in mid-line
+                if torn is not None:
+                    torn.append(f"{path} line {number}")
+                return
+            reason = f"{error.error_count()} fields are wrong" if isinstance(error, ValidationError) else str(error)
+            raise UserError(f"{path} line {number}: not a trace ({reason}): delete that line and run the same command again") from None
