@@ -152,4 +152,4 @@ def read_traces(path: Path, torn: list[str] | None = None) -> Iterator[Trace]:
                     torn.append(f"{path} line {number}")
                 return
             reason = f"{error.error_count()} fields are wrong" if isinstance(error, ValidationError) else str(error)
-            raise UserError(f"{path} line {number}: not a trace ({reason}): delete that line and run the same command again") from None
+            raise UserError(f"{path} line {number}: not a trace ({reason}): delete that line and run the command again") from None

@@ -1,0 +1,42 @@
+"""Names and values that resemble a wrong one: what "did you mean" is made of.
+
+Promises: deterministic, case-insensitive, best first. Does not cover: meaning; resemblance is of letters only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+
+_CUTOFF = 0.6
+
+
+def nearest(word: str, candidates: Iterable[str], count: int = 3) -> list[str]:
+    """Up to `count` candidates that resemble `word`, best first; ties keep the order given.
+
+    Equality up to case comes first, then similarity (difflib's ratio, at least 0.6); one containing the other counts as 0.75.
+    """
+    wanted = word.casefold().strip()
+    matcher = SequenceMatcher(autojunk=False)
+    matcher.set_seq2(wanted)
+    scored: list[tuple[float, int, str]] = []
+    for position, candidate in enumerate(dict.fromkeys(candidates)):
+        folded = candidate.casefold().strip()
+        score = 0.0
+        if folded == wanted:
+            score = 2.0
+        else:
+            if min(len(folded), len(wanted)) >= 3 and (wanted in folded or folded in wanted):
+                score = 0.75
+            matcher.set_seq1(folded)
+            if matcher.real_quick_ratio() >= _CUTOFF and matcher.quick_ratio() >= _CUTOFF:
+                score = max(score, matcher.ratio())
+        if score >= _CUTOFF:
+            scored.append((-score, position, candidate))
+    return [candidate for _, _, candidate in sorted(scored)[:count]]
+
+
+def suggestion(word: str, candidates: Iterable[str], count: int = 3) -> str:
+    """` Nearest: a, b.` with a leading space, or an empty string when nothing resembles `word`."""
+    found = nearest(word, candidates, count)
+    return f" Nearest: {', '.join(found)}." if found else ""

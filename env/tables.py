@@ -1,0 +1,317 @@
+"""Tables behind a box's data files, read on the host: SQLite databases and CSV files through one small interface.
+
+Promises: read-only (`mode=ro&immutable=1`); names reach SQL only as quoted identifiers that were found in the schema, values
+only as bound parameters; every query stops after a fixed number of SQLite instructions and every CSV read after a fixed number
+of rows (not after a time: the same question gets the same answer on every machine).
+Does not cover: Parquet, spreadsheets, and databases with an unmerged write-ahead log (the log is not read).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from env.errors import InfrastructureError
+from env.sandbox.base import Mount
+
+Value = str | int | float
+CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_OPERATIONS = 30_000_000
+"""SQLite instructions per query: about three million rows, one to two seconds."""
+_SAMPLE_ROWS = 100_000
+"""Rows looked at when a whole scan is too long, and of a CSV file always."""
+_STEP = 10_000
+_COMPARISONS = ("=", ">", ">=", "<", "<=", "LIKE")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column and its type in one short word (`int`, `real`, `text`, `date`, `timestamp`, or as declared)."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Values:
+    """Distinct values of a column, NULLs left out."""
+
+    counts: list[tuple[Value, int]]
+    """Most frequent first, then by value; at most as many as were asked for."""
+    distinct: int
+    low: Value | None
+    high: Value | None
+    numeric: bool
+    """Every value is a number; `low` and `high` are then the smallest and largest."""
+    partial: bool
+    """Only the first 100,000 rows were looked at."""
+
+
+class Table(ABC):
+    """One table of one data file."""
+
+    def __init__(self, name: str, place: str, host: Path) -> None:
+        self.name = name
+        self.place = place
+        """Path that the agent's programs use, e.g. `/data/mimic.sqlite`."""
+        self.host = host
+
+    @property
+    @abstractmethod
+    def columns(self) -> list[Column]:
+        """Columns in stored order."""
+
+    def column(self, name: str) -> Column | None:
+        """The column of that name, case-insensitively."""
+        return next((column for column in self.columns if column.name.lower() == name.lower()), None)
+
+    @abstractmethod
+    def values(self, column: Column, contains: str = "", limit: int = 20) -> Values:
+        """Distinct values that contain a text (case-insensitively)."""
+
+    @abstractmethod
+    def matches(self, column: Column, comparison: str, value: Value, *, fold: bool = False) -> bool | None:
+        """Whether any row satisfies `column <comparison> value`; None when finding out takes too long.
+
+        `comparison`: one of = > >= < <= LIKE. `fold`: compare lower-cased text (for `lower(column) = ...`).
+        """
+
+
+@contextmanager
+def _connect(host: Path) -> Iterator[sqlite3.Connection]:
+    remaining = [_OPERATIONS // _STEP]
+
+    def count_down() -> int:
+        remaining[0] -= 1
+        return int(remaining[0] < 0)
+
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(host))}?mode=ro&immutable=1", uri=True)) as connection:
+            connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            connection.create_function("fold", 1, _fold, deterministic=True)
+            connection.set_progress_handler(count_down, _STEP)
+            yield connection
+    except sqlite3.OperationalError as error:
+        if "interrupted" in str(error):
+            raise TooLong from None
+        raise InfrastructureError(f"{host} could not be read: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise InfrastructureError(f"{host} could not be read: {error}") from error
+
+
+class TooLong(Exception):
+    """A query used up its instructions."""
+
+
+def _fold(value: Any) -> str | None:
+    return None if value is None or isinstance(value, bytes) else str(value).casefold()
+
+
+def quote_name(name: str) -> str:
+    """An SQL identifier in double quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class SqliteTable(Table):
+    """A table or view of an SQLite file."""
+
+    @cached_property
+    def columns(self) -> list[Column]:  # type: ignore[override]
+        with _connect(self.host) as connection:
+            rows = connection.execute("SELECT name, type FROM pragma_table_info(?)", (self.name,)).fetchall()
+        return [Column(str(name), _short_type(str(declared or ""))) for name, declared in rows]
+
+    def values(self, column: Column, contains: str = "", limit: int = 20) -> Values:
+        try:
+            return self._values(column, contains, limit, sample=False)
+        except TooLong:
+            return self._values(column, contains, limit, sample=True)
+
+    def _values(self, column: Column, contains: str, limit: int, *, sample: bool) -> Values:
+        name, table = quote_name(column.name), quote_name(self.name)
+        source = f"(SELECT {name} FROM {table} LIMIT {_SAMPLE_ROWS})" if sample else table
+        where = f"{name} IS NOT NULL AND typeof({name}) <> 'blob'" + (f" AND instr(fold({name}), ?)" if contains else "")
+        grouped = f"SELECT {name} AS v, count(*) AS n FROM {source} WHERE {where} GROUP BY {name}"
+        bound = (contains.casefold(),) if contains else ()
+        with _connect(self.host) as connection:
+            rows = connection.execute(
+                f"WITH g AS MATERIALIZED ({grouped}) SELECT v, n, (SELECT count(*) FROM g), (SELECT min(v) FROM g), "
+                f"(SELECT max(v) FROM g), (SELECT sum(typeof(v) = 'text') FROM g) FROM g ORDER BY n DESC, v LIMIT {int(limit)}",
+                bound).fetchall()
+        if not rows:
+            return Values([], 0, None, None, False, sample)
+        _, _, distinct, low, high, texts = rows[0]
+        return Values([(row[0], row[1]) for row in rows], distinct, low, high, not texts, sample)
+
+    def matches(self, column: Column, comparison: str, value: Value, *, fold: bool = False) -> bool | None:
+        if comparison not in _COMPARISONS:
+            raise ValueError(f"unknown comparison {comparison!r}")
+        name = f"fold({quote_name(column.name)})" if fold else quote_name(column.name)
+        sql = f"SELECT 1 FROM {quote_name(self.name)} WHERE {name} {comparison} ? LIMIT 1"
+        try:
+            with _connect(self.host) as connection:
+                return connection.execute(sql, (str(value).casefold() if fold else value,)).fetchone() is not None
+        except TooLong:
+            return None
+
+
+class CsvTable(Table):
+    """A CSV or TSV file, gzip-compressed or not; separator `,` `;` `|` or tab."""
+
+    @cached_property
+    def columns(self) -> list[Column]:  # type: ignore[override]
+        frame = read_csv(self.host, rows=1_000)
+        return [Column(str(name), _guess_type(frame[name].dropna())) for name in frame.columns]
+
+    def values(self, column: Column, contains: str = "", limit: int = 20) -> Values:
+        import pandas as pd
+
+        series = self._read(column)
+        partial = len(series) >= _SAMPLE_ROWS
+        series = series.dropna()
+        if contains:
+            series = series[series.astype(str).str.casefold().str.contains(contains.casefold(), regex=False)]
+        if series.empty:
+            return Values([], 0, None, None, False, partial)
+        numeric = pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series)
+        if not numeric:
+            series = series.astype(str)
+        counts = series.value_counts(sort=False).to_dict()
+        plain = [(value.item() if hasattr(value, "item") else value, int(n)) for value, n in counts.items()]
+        ranked = sorted(plain, key=lambda pair: (-pair[1], pair[0]))
+        values = [value for value, _ in plain]
+        return Values(ranked[:limit], len(ranked), min(values), max(values), numeric, partial)
+
+    def matches(self, column: Column, comparison: str, value: Value, *, fold: bool = False) -> bool | None:
+        if comparison not in _COMPARISONS:
+            raise ValueError(f"unknown comparison {comparison!r}")
+        series = self._read(column)
+        if comparison == "LIKE" or fold or isinstance(value, str):
+            return self._text_matches(series, comparison, str(value), fold)
+        import pandas as pd
+
+        numbers = pd.to_numeric(series, errors="coerce")
+        found = {"=": numbers == value, ">": numbers > value, ">=": numbers >= value, "<": numbers < value,
+                 "<=": numbers <= value}[comparison]
+        return True if found.any() else None if len(series) >= _SAMPLE_ROWS else False
+
+    def _text_matches(self, series: Any, comparison: str, value: str, fold: bool) -> bool | None:
+        text = series.dropna().astype(str)
+        if comparison == "LIKE":
+            parts = value.casefold().replace("_", "%").split("%")
+            found = text.str.casefold().map(lambda cell: all(part in cell for part in parts))
+        else:
+            left, right = (text.str.casefold(), value.casefold()) if fold else (text, value)
+            found = {"=": left == right, ">": left > right, ">=": left >= right, "<": left < right,
+                     "<=": left <= right}[comparison]
+        return True if found.any() else None if len(series) >= _SAMPLE_ROWS else False
+
+    def _read(self, column: Column) -> Any:
+        return read_csv(self.host, rows=_SAMPLE_ROWS, column=column.name)[column.name]
+
+
+def read_csv(path: Path, rows: int | None = None, column: str = "") -> Any:
+    """A CSV file as a pandas frame: the separator found in its first line, rows of the wrong length left out.
+
+    Raises:
+        InfrastructureError: the file cannot be read.
+    """
+    import gzip
+
+    import pandas as pd
+
+    try:
+        with (gzip.open if path.name.endswith(".gz") else open)(path, "rb") as handle:
+            head = handle.read(65_536).split(b"\n", 1)[0].decode("utf-8", "replace")
+        if not head.strip():
+            return pd.DataFrame()
+        separator = "\t" if ".tsv" in path.suffixes else max(",;|\t", key=head.count)
+        return pd.read_csv(path, sep=separator, nrows=rows, usecols=[column] if column else None, encoding="utf-8-sig",
+                           encoding_errors="replace", on_bad_lines="skip", low_memory=False, keep_default_na=False,
+                           na_values=["", "NA", "NaN", "NULL"], index_col=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise InfrastructureError(f"{path} could not be read: {error}") from error
+
+
+def _guess_type(series: Any) -> str:
+    import pandas as pd
+
+    if series.empty:
+        return "text"
+    if pd.api.types.is_bool_dtype(series):
+        return "text"
+    if pd.api.types.is_numeric_dtype(series):
+        return "int" if (series == series.round()).all() else "real"
+    text = series.astype(str)
+    if text.str.fullmatch(r"\d{4}-\d\d-\d\d").all():
+        return "date"
+    return "timestamp" if text.str.fullmatch(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?.*").all() else "text"
+
+
+def _short_type(declared: str) -> str:
+    word = declared.split("(")[0].strip().lower()
+    if "int" in word:
+        return "int"
+    if "char" in word or "text" in word or "clob" in word:
+        return "text"
+    if any(part in word for part in ("real", "doub", "floa", "numeric", "decimal")):
+        return "real"
+    return {"datetime": "timestamp"}.get(word, word)
+
+
+def is_sqlite(path: Path) -> bool:
+    """Whether a file begins like an SQLite database."""
+    try:
+        with path.open("rb") as handle:
+            return handle.read(16) == b"SQLite format 3\0"
+    except OSError:
+        return False
+
+
+def is_csv(path: Path) -> bool:
+    """Whether a file is called like a CSV or TSV file."""
+    return path.name.lower().endswith(CSV_SUFFIXES)
+
+
+def csv_stem(path: Path) -> str:
+    """`labs` for `labs.csv.gz`."""
+    name = path.name
+    for suffix in (".gz", ".csv", ".tsv"):
+        if name.lower().endswith(suffix):
+            name = name[: -len(suffix)]
+    return name
+
+
+def open_tables(mounts: tuple[Mount, ...]) -> list[Table]:
+    """Every table of every data file: databases first, each in the order of the mounts; folders are read one level deep.
+
+    Raises:
+        InfrastructureError: a data file is missing or damaged.
+    """
+    databases: list[Table] = []
+    files: list[Table] = []
+    for mount in mounts:
+        if not mount.host.exists():
+            raise InfrastructureError(f"data file {mount.host} is missing")
+        inside = [mount.host] if mount.host.is_file() else sorted(path for path in mount.host.iterdir() if path.is_file())
+        for path in inside:
+            place = f"/data/{mount.name}" + ("" if mount.host.is_file() else f"/{path.name}")
+            if is_sqlite(path):
+                databases += [SqliteTable(name, place, path) for name in _table_names(path)]
+            elif is_csv(path):
+                files.append(CsvTable(csv_stem(path), place, path))
+    return databases + files
+
+
+def _table_names(host: Path) -> list[str]:
+    with _connect(host) as connection:
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
+                                  "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid").fetchall()
+    return [str(row[0]) for row in rows]

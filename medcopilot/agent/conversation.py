@@ -1,0 +1,104 @@
+"""The growing conversation, in the two forms that policies take.
+
+Promises: `TokenTalk` keeps exact ids, mask, logprobs and policy versions (prompt and observation tokens: mask 0) and never
+re-encodes sampled text; `ChatTalk` keeps messages. Both keep the messages for people to read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from env.task import Limits
+from medcopilot.agent.render import ChatRenderer
+from medcopilot.policies.base import ChatSession, Sampling, TokenSession
+from medcopilot.trace import Tokens
+
+
+@dataclass
+class Said:
+    """One turn of the policy."""
+
+    text: str
+    tokens: int | None = None
+    overflow: bool = False
+    """The turn was cut because the context ended."""
+
+
+@dataclass
+class ChatTalk:
+    """Conversation with an endpoint or the scripted expert."""
+
+    session: ChatSession
+    messages: list[dict[str, str]]
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    tokens: Tokens | None = None
+
+    async def say(self, sampling: Sampling, limits: Limits) -> Said | None:
+        reply = await self.session.act(self.messages, sampling.model_copy(update={"max_tokens": limits.turn_tokens}))
+        if reply.prompt_tokens is not None:
+            self.prompt_tokens = (self.prompt_tokens or 0) + reply.prompt_tokens
+        if reply.completion_tokens is not None:
+            self.completion_tokens = (self.completion_tokens or 0) + reply.completion_tokens
+        self.messages.append({"role": "assistant", "content": reply.text})
+        return Said(reply.text, reply.completion_tokens)
+
+    def hear(self, text: str, limits: Limits) -> bool:
+        self.messages.append({"role": "user", "content": text})
+        return True
+
+
+@dataclass
+class TokenTalk:
+    """Conversation with a policy that works on token ids."""
+
+    session: TokenSession
+    messages: list[dict[str, str]]
+    renderer: ChatRenderer
+    tokens: Tokens = field(init=False)
+    prompt_tokens: int | None = field(init=False)
+    completion_tokens: int | None = 0
+
+    def __post_init__(self) -> None:
+        ids = self.renderer.prompt(self.messages)
+        self.tokens = Tokens(ids=[], mask=[], logprobs=[], versions=[])
+        self.prompt_tokens = len(ids)
+        self._extend(ids)
+
+    def _extend(self, ids: list[int], logprobs: list[float] | None = None, version: int = -1) -> None:
+        self.tokens.ids += ids
+        self.tokens.mask += [0 if logprobs is None else 1] * len(ids)
+        self.tokens.logprobs += [0.0] * len(ids) if logprobs is None else logprobs
+        self.tokens.versions += [version] * len(ids)
+
+    async def say(self, sampling: Sampling, limits: Limits) -> Said | None:
+        """One sampled turn; None when the context has no room left."""
+        room = limits.context_tokens - len(self.tokens.ids)
+        if room < 1:
+            return None
+        budget = min(limits.turn_tokens, room)
+        sampled = await self.session.act(list(self.tokens.ids), sampling.model_copy(update={"max_tokens": budget}))
+        self._extend(sampled.ids, sampled.logprobs, sampled.policy_version)
+        self.completion_tokens = (self.completion_tokens or 0) + len(sampled.ids)
+        text = self.renderer.decode(sampled.ids)
+        self.messages.append({"role": "assistant", "content": text})
+        return Said(text, len(sampled.ids), overflow=sampled.finish == "length" and budget == room)
+
+    def hear(self, text: str, limits: Limits) -> bool:
+        """Append an observation; False when it does not fit into the context."""
+        self.messages.append({"role": "user", "content": text})
+        closed = bool(self.tokens.ids) and self.tokens.ids[-1] == self.renderer.end
+        ids = self.renderer.observation(text, closed=closed)
+        if len(self.tokens.ids) + len(ids) >= limits.context_tokens:
+            return False
+        self._extend(ids)
+        return True
+
+
+def open_talk(session: Any, messages: list[dict[str, str]], renderer: ChatRenderer | None) -> ChatTalk | TokenTalk:
+    """The conversation that fits the session's kind."""
+    if session.kind == "token":
+        assert renderer is not None
+        return TokenTalk(session, messages, renderer)
+    return ChatTalk(session, messages)

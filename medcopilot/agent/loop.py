@@ -1,0 +1,103 @@
+"""The agent: think in code, look at what came back, submit.
+
+Promises: one page, one episode, one trace. Turns and submissions are the episode's business, tokens the conversation's. An
+infrastructure failure ends in a trace that is masked (`stop="infrastructure"`, grades None), never in a reward.
+Does not cover: many episodes at once, retries and deadlines (`medcopilot.rollout.engine`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import Executor
+from typing import Any
+
+from env.actions import parse_action
+from env.episode import Observation
+from env.errors import ActionError, InfrastructureError
+from env.gym import Gym
+from env.task import TaskView
+from medcopilot.agent.conversation import open_talk
+from medcopilot.agent.profiles import limits_for, opening_messages
+from medcopilot.policies.base import Policy, Sampling
+from medcopilot.rollout.jobs import Job
+from medcopilot.trace import GradeRecord, Trace, Turn
+from rewards.types import Grade
+
+_UNGRADED = GradeRecord(score=None, label="infrastructure")
+
+
+async def run_episode(job: Job, policy: Policy, gym: Gym, pool: Executor | None = None) -> Trace:
+    """Play one episode and grade it. `pool` runs the blocking work of boxes (default: asyncio's own threads)."""
+    loop = asyncio.get_running_loop()
+    started, clock = time.time(), time.perf_counter()
+    view = job.task.view.model_copy(update={"limits": limits_for(job.task.view, job.profile)})
+    task = job.task.model_copy(update={"view": view})
+    session = policy.session(view, task.key if policy.needs_privileged else None)
+    episode = gym.episode(task, trusted=policy.needs_privileged)
+    talk = open_talk(session, opening_messages(view, job.profile), policy.renderer)
+    turns: list[Turn] = []
+    stop, error, grades, grade_seconds = "no_reply", "", {"strict": _UNGRADED, "paper": _UNGRADED}, 0.0
+    try:
+        stop = await _converse(job, view, talk, episode, turns, loop, pool)
+        if job.grade:
+            before = time.perf_counter()
+            given = await loop.run_in_executor(pool, lambda: gym.grade(task, episode.submission, trusted=policy.needs_privileged))
+            grade_seconds = time.perf_counter() - before
+            grades = {name: _record(grade) for name, grade in given.items()}
+    except InfrastructureError as failure:
+        stop, error = "infrastructure", f"{type(failure).__name__}: {failure}"
+    finally:
+        await loop.run_in_executor(pool, episode.close)
+        await session.close()
+    return Trace(
+        id=job.trace_id(policy.name, gym.protocol), task_id=task.id, dataset=task.dataset, category=task.category,
+        template=task.template, split=task.split, slice=task.slice, cluster=task.cluster, licence=task.licence,
+        policy=policy.name, policy_version=_version(talk), protocol=gym.protocol, sample=job.sample, seed=job.seed,
+        temperature=job.temperature, impossible=bool(task.key.args.get("impossible")), messages=talk.messages, turns=turns,
+        tokens=talk.tokens, stop=stop, submission=episode.submission.model_dump(mode="json") if episode.submission else None,
+        grades=grades, seconds=time.perf_counter() - clock, grade_seconds=grade_seconds, started=started, sandbox=episode.tier,
+        error=error, prompt_tokens=talk.prompt_tokens, completion_tokens=talk.completion_tokens)
+
+
+async def _converse(job: Job, view: TaskView, talk: Any, episode: Any, turns: list[Turn], loop: Any, pool: Executor | None) -> str:
+    """Turns until the episode ends. Returns why it stopped."""
+    while True:
+        clock = time.perf_counter()
+        sampling = Sampling(temperature=job.temperature, top_p=job.top_p, seed=job.turn_seed(len(turns)))
+        said = await talk.say(sampling, view.limits)
+        if said is None:
+            return "context"
+        turn = Turn(reply=said.text, generate_seconds=time.perf_counter() - clock, sampled_tokens=said.tokens)
+        turns.append(turn)
+        clock = time.perf_counter()
+        observation: Observation = await loop.run_in_executor(pool, episode.step, said.text)
+        turn.env_seconds = time.perf_counter() - clock
+        _note(turn, observation)
+        if observation.ended:
+            return observation.ended
+        if said.overflow or not talk.hear(observation.text, view.limits):
+            return "context"
+
+
+def _note(turn: Turn, observation: Observation) -> None:
+    """Write into the turn what the action was and what came of it."""
+    try:
+        action = parse_action(turn.reply)
+        turn.action, turn.params = action.action, action.params.model_dump(mode="json", exclude_unset=True)
+    except ActionError:
+        turn.action = None
+    turn.problem, turn.observation = observation.problem, observation.text
+    if observation.execution is not None:
+        run = observation.execution
+        turn.execution = {"status": run.status, "exit_code": run.exit_code, "seconds": round(run.seconds, 4),
+                          "cpu_seconds": round(run.cpu_seconds, 4), "truncated": run.truncated}
+
+
+def _record(grade: Grade) -> GradeRecord:
+    return GradeRecord(score=grade.score, label=grade.label, detail=grade.detail, error=grade.error)
+
+
+def _version(talk: Any) -> int:
+    """The newest policy version that sampled a token of this episode."""
+    return max([0, *talk.tokens.versions]) if talk.tokens is not None else 0

@@ -1,0 +1,50 @@
+"""How much an agent is told and allowed: the full profile for real models, the nano profile for a 2M-parameter one.
+
+Promises: a profile changes prompt wording and tightens limits, never the task, its grader or what counts as correct.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+import jinja2
+
+from env.errors import UserError
+from env.task import Limits, TaskView
+
+ProfileName = Literal["full", "nano"]
+
+# Tightened limits; fields that are absent keep the task's own.
+_LIMITS: dict[str, dict[str, Any]] = {
+    "full": {},
+    "nano": {"turns": 8, "exec_seconds": 10.0, "memory_mb": 1024, "observation_chars": 320, "turn_tokens": 224,
+             "context_tokens": 448},
+}
+
+
+@cache
+def _template(name: str) -> jinja2.Template:
+    text = (files("medcopilot.agent") / "prompts" / name).read_text(encoding="utf-8")
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=False, autoescape=False)
+    return environment.from_string(text)
+
+
+def limits_for(view: TaskView, profile: str) -> Limits:
+    """The task's limits, tightened by the profile."""
+    if profile not in _LIMITS:
+        raise UserError(f"unknown profile {profile!r}: choose full or nano")
+    own = view.limits.model_dump()
+    return Limits(**{**own, **{name: min(own[name], value) for name, value in _LIMITS[profile].items()}})
+
+
+def opening_messages(view: TaskView, profile: str) -> list[dict[str, str]]:
+    """System and user message of an episode. A profile without system text has only the user message."""
+    values = {"actions": view.actions, "answer_kind": view.answer_kind, "limits": view.limits, "description": view.description,
+              "context": view.context, "question": view.question, "files": [f"/data/{file.name}" for file in view.data],
+              "sql": any(file.kind == "sqlite" for file in view.data)}
+    system = _template(f"{profile}.system.jinja").render(values).strip()
+    user = _template(f"{profile}.user.jinja").render(values).strip()
+    messages = [{"role": "system", "content": system}] if system else []
+    return [*messages, {"role": "user", "content": user}]

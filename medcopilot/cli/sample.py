@@ -1,0 +1,67 @@
+"""`medcopilot sample`: play episodes and keep the traces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+NAME = "sample"
+
+
+def run(
+    policy: Annotated[str, typer.Argument(help="expert, a checkpoint folder, vllm:FOLDER, or openai:MODEL@URL")],
+    out: Annotated[Path, typer.Option(help="run folder; the same command again resumes")],
+    dataset: Annotated[list[str] | None, typer.Option(help="dataset; repeat for several (default: all)")] = None,
+    split: Annotated[str, typer.Option(help="train or test")] = "test",
+    slices: Annotated[list[str] | None, typer.Option("--slice", help="train, seen, unseen or official; repeat for several")] = None,
+    n: Annotated[int | None, typer.Option(help="tasks per dataset (default: all)")] = None,
+    samples: Annotated[int, typer.Option(help="rollouts per task; the first is greedy")] = 1,
+    temperature: Annotated[float, typer.Option(help="of the rollouts after the first")] = 0.6,
+    greedy_first: Annotated[bool, typer.Option(help="first rollout at temperature 0")] = True,
+    profile: Annotated[str, typer.Option(help="full, or nano for the small policy of the demo")] = "full",
+    protocol: Annotated[str, typer.Option(help="submit, or paper (any correct execution ends the episode)")] = "submit",
+    seed: Annotated[int, typer.Option(help="of task choice and sampling")] = 0,
+    detours: Annotated[float, typer.Option(help="expert: share of episodes with exploration or a repaired error")] = 0.3,
+    concurrency: Annotated[int, typer.Option(help="episodes open at once")] = 32,
+    source: Annotated[list[str] | None, typer.Option(help="DATASET=PATH of real source files; otherwise the synthetic twin")] = None,
+    train: Annotated[int | None, typer.Option(help="training tasks of a twin that is not built yet")] = None,
+    test: Annotated[int | None, typer.Option(help="test tasks of a twin that is not built yet")] = None,
+    patients: Annotated[int, typer.Option(help="patients per database of the twin")] = 1000,
+    build_seed: Annotated[int, typer.Option(help="seed of the twin")] = 0,
+    root: Annotated[Path | None, typer.Option(help="data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the outcome here")] = None,
+) -> None:
+    """Play episodes of a policy in the gym and keep every trace.
+
+    `medcopilot sample expert --split train --n 200 --out runs/expert` plays the scripted expert on 200 training tasks of each
+    dataset. Traces go to `OUT/traces/`; `medcopilot eval OUT` summarises them, `medcopilot report OUT` draws them.
+    """
+    from pydantic import ValidationError
+
+    from env.datasets import BuildRequest, dataset_names
+    from env.errors import UserError
+    from env.files import atomic_write
+    from medcopilot.cli.progress import sampling_progress
+    from medcopilot.rollout.sample import SampleConfig, sample_run
+
+    names = tuple(dataset or dataset_names())
+    sources = dict(item.partition("=")[::2] for item in source or [])
+    try:
+        builds = {name: BuildRequest(source=Path(sources[name]) if name in sources else None, seed=build_seed, train=train,
+                                     test=test, patients=patients) for name in names}
+        config = SampleConfig(out=out, policy=policy, datasets=names, builds=builds, split=split, slices=tuple(slices or ()),
+                              tasks_per_dataset=n, samples=samples, temperature=temperature, greedy_first=greedy_first,
+                              profile=profile, protocol=protocol, seed=seed, detours=detours, concurrency=concurrency)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"option --{'.'.join(map(str, first['loc'])).replace('_', '-')}: {first['msg']}") from None
+    with sampling_progress(f"sampling into {out}") as (progress, outcome):
+        sample_run(config, progress, root=root)
+    print(f"{out}: {outcome['done']} of {outcome['total']} traces, strict success {outcome['success']:.1%} of the new ones, "
+          f"{outcome['infrastructure']} masked")
+    if json_file is not None:
+        import json
+
+        atomic_write(json_file, json.dumps({"run": str(out), **outcome}, indent=2))

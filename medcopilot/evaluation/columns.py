@@ -1,0 +1,171 @@
+"""Traces as columns: one pass over any number of episodes, nothing kept but what statistics need.
+
+Promises: an episode that appears twice under one id (a resumed or retried one) counts once, the graded version winning; an
+episode without a strict score is kept as ungraded, never turned into 0.
+Does not cover: reading files (`runs`) and what is computed from the columns (`summary`, `compare`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcopilot.trace import Trace
+
+ACTIONS = ("request_info", "terminal", "code_execution", "debugging", "submit")
+REFUSALS = ("format", "schema", "not_allowed")
+
+
+class _Row(NamedTuple):
+    dataset: str
+    category: str
+    slice: str
+    cluster: str
+    task: str
+    sample: int
+    strict: float
+    paper: float
+    label: str
+    paper_label: str
+    stop: str
+    impossible: bool
+    abstained: bool
+    measures: tuple[float, ...]
+    actions: tuple[int, ...]
+    refused: tuple[int, ...]
+
+
+MEASURES = ("turns", "seconds", "generation", "environment", "grading", "completion_tokens", "context_tokens", "started")
+
+
+class _Grade(Protocol):
+    score: float | None
+    label: str
+
+
+@dataclass(frozen=True)
+class Columns:
+    """n episodes; every array has shape (n,) or (n, columns)."""
+
+    dataset: NDArray[np.str_]
+    category: NDArray[np.str_]
+    slice: NDArray[np.str_]
+    cluster: NDArray[np.int64]
+    """Code of (dataset, cluster), comparable within these columns only; names in `cluster_names`."""
+    task: NDArray[np.str_]
+    sample: NDArray[np.int64]
+    strict: NDArray[np.float64]
+    """Score, NaN when ungraded."""
+    paper: NDArray[np.float64]
+    label: NDArray[np.str_]
+    paper_label: NDArray[np.str_]
+    stop: NDArray[np.str_]
+    impossible: NDArray[np.bool_]
+    abstained: NDArray[np.bool_]
+    measures: NDArray[np.float64]
+    """Columns `MEASURES`; NaN where a trace does not say."""
+    actions: NDArray[np.int64]
+    """Valid actions per episode, columns `ACTIONS`."""
+    refused: NDArray[np.int64]
+    """Refused replies per episode, columns `REFUSALS`."""
+    cluster_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    def where(self, mask: NDArray[np.bool_]) -> Columns:
+        """The episodes for which `mask` is true."""
+        arrays = {name: value[mask] for name, value in vars(self).items() if name != "cluster_names"}
+        return Columns(**arrays, cluster_names=self.cluster_names)
+
+    def measure(self, name: str) -> NDArray[np.float64]:
+        """One column of `measures`."""
+        return self.measures[:, MEASURES.index(name)]
+
+    @property
+    def graded(self) -> NDArray[np.bool_]:
+        """Which episodes carry a strict score."""
+        return ~np.isnan(self.strict)
+
+
+def columns(traces: Iterable[Trace]) -> Columns:
+    """Read every trace once."""
+    rows: list[_Row] = []
+    seen: dict[str, int] = {}
+    for trace in traces:
+        row = _row(trace)
+        at = seen.get(trace.id)
+        if at is None:
+            seen[trace.id] = len(rows)
+            rows.append(row)
+        elif not np.isnan(row.strict) or np.isnan(rows[at].strict):
+            rows[at] = row
+    names: dict[str, int] = {}
+    codes = [names.setdefault(f"{row.dataset}/{row.cluster}", len(names)) for row in rows]
+    fields = dict(zip(_Row._fields, zip(*rows, strict=True), strict=True)) if rows else {name: () for name in _Row._fields}
+    del fields["cluster"]
+    text, floats, flags = ("dataset", "category", "slice", "task", "label", "paper_label", "stop"), ("strict", "paper"), \
+        ("impossible", "abstained")
+    return Columns(**{name: np.asarray(fields[name], dtype=np.str_) for name in text},
+                   **{name: np.asarray(fields[name], dtype=float) for name in floats},
+                   **{name: np.asarray(fields[name], dtype=bool) for name in flags},
+                   sample=np.asarray(fields["sample"], dtype=np.int64), cluster=np.asarray(codes, dtype=np.int64),
+                   measures=_matrix(fields["measures"], len(MEASURES), float),
+                   actions=_matrix(fields["actions"], len(ACTIONS), np.int64),
+                   refused=_matrix(fields["refused"], len(REFUSALS), np.int64), cluster_names=tuple(names))
+
+
+def did_abstain(trace: Trace) -> bool:
+    """Abstaining is an explicit submission; silence is not."""
+    return trace.submission is not None and trace.submission.get("kind") == "abstain"
+
+
+def _matrix(rows: Sequence[Any], width: int, dtype: Any) -> NDArray[Any]:
+    return np.asarray(rows, dtype=dtype).reshape(len(rows), width)
+
+
+def _row(trace: Trace) -> _Row:
+    strict, paper = trace.grades.get("strict"), trace.grades.get("paper")
+    masked = trace.stop == "infrastructure"
+    counts, refused = [0] * len(ACTIONS), [0] * len(REFUSALS)
+    generation = environment = sampled = 0.0
+    for turn in trace.turns:
+        generation += turn.generate_seconds
+        environment += turn.env_seconds
+        sampled += turn.sampled_tokens or 0
+        if turn.problem in REFUSALS:
+            refused[REFUSALS.index(turn.problem)] += 1
+        elif turn.action in ACTIONS:
+            counts[ACTIONS.index(turn.action)] += 1
+    measures = (len(trace.turns), trace.seconds, generation, environment, trace.grade_seconds, _completion(trace, sampled),
+                _context(trace), trace.started)
+    return _Row(trace.dataset, trace.category, trace.slice, trace.cluster, trace.task_id, trace.sample,
+                _score(strict, masked), _score(paper, masked), _label(strict, masked), _label(paper, masked), trace.stop,
+                trace.impossible, did_abstain(trace), measures, tuple(counts), tuple(refused))
+
+
+def _score(grade: _Grade | None, masked: bool) -> float:
+    return np.nan if masked or grade is None or grade.score is None else grade.score
+
+
+def _label(grade: _Grade | None, masked: bool) -> str:
+    if masked:
+        return "infrastructure"
+    return grade.label if grade is not None else "not_graded"
+
+
+def _completion(trace: Trace, sampled: float) -> float:
+    if trace.completion_tokens is not None:
+        return trace.completion_tokens
+    if trace.tokens is not None:
+        return sum(trace.tokens.mask)
+    return sampled or np.nan
+
+
+def _context(trace: Trace) -> float:
+    """Length of the whole conversation; unknown for endpoints that do not hand out ids."""
+    return len(trace.tokens.ids) if trace.tokens is not None else np.nan

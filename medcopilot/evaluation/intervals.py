@@ -1,0 +1,182 @@
+"""Intervals and tests for success rates: pure functions on arrays.
+
+Promises: every function is deterministic (a seed where it samples) and says where its formula comes from. An interval that the
+data cannot support has NaN bounds, never a width of zero by accident of one cluster.
+Does not cover: which episodes belong together (`columns`) and which numbers a table shows (`summary`, `compare`).
+
+Notation: n episodes, T tasks, K clusters, B resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from math import nan, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binom, norm
+
+RESAMPLES = 2000
+LEVEL = 0.95
+_CHUNK = 4_000_000  # entries of the resampling matrix held at once (32 MB)
+
+
+class Interval(NamedTuple):
+    """A point estimate with its bounds."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def excludes(self, value: float) -> bool:
+        """Whether `value` lies outside the bounds; False when there are none."""
+        return self.low > value or self.high < value
+
+
+class McNemar(NamedTuple):
+    """Discordant pairs and the exact two-sided p-value."""
+
+    only_a: int
+    only_b: int
+    p_value: float
+
+
+def wilson(successes: float, n: float, level: float = LEVEL) -> Interval:
+    """Wilson's score interval of a proportion (Wilson 1927, JASA 22:209; Brown, Cai and DasGupta 2001, Stat. Sci. 16:101).
+
+    `successes` and `n` may be fractional (an effective sample size). NaN everywhere when `n` is 0.
+
+    Raises:
+        ValueError: unless 0 <= successes <= n.
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes must lie in [0, n], got {successes} of {n}")
+    if n == 0:
+        return Interval(nan, nan, nan)
+    z2 = float(norm.ppf(0.5 + level / 2)) ** 2
+    p = successes / n
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = sqrt(z2) * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == n else min(1.0, centre + half)
+    return Interval(p, min(low, p), max(high, p))
+
+
+def cluster_bootstrap(values: ArrayLike, clusters: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0,
+                      level: float = LEVEL) -> Interval:
+    """Percentile interval of a mean whose values come in clusters.
+
+    Whole clusters are drawn with replacement and the mean is taken over the values in them, so values that share a cluster
+    (a template and a block of patients) do not count as independent. Method: Davison and Hinkley 1997, section 3.8; Field and
+    Welsh 2007, JRSS B 69:369; for language-model evaluations, Miller 2024, arXiv 2411.00640.
+
+    Args:
+        values: shape (n,).
+        clusters: shape (n,), a label per value.
+        resamples: B.
+        level: coverage aimed at.
+
+    Returns:
+        The mean with its bounds; bounds are NaN with fewer than two clusters, all NaN without values.
+    """
+    numbers = np.asarray(values, dtype=float)
+    sums, sizes = _per_cluster(numbers, np.asarray(clusters))
+    return _bootstrap_ratio(sums, sizes, resamples, seed, level)
+
+
+def paired_cluster_bootstrap(a: ArrayLike, b: ArrayLike, clusters: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0,
+                             level: float = LEVEL) -> Interval:
+    """Interval of mean(b - a) over tasks that both runs solved or failed; the same clusters are drawn for both runs.
+
+    Pairing removes the variance between tasks: Miller 2024, arXiv 2411.00640, section 4.2; resampling as in
+    `cluster_bootstrap`.
+
+    Args:
+        a, b: shape (T,), each task's mean over its samples, in the same order.
+        clusters: shape (T,).
+
+    Raises:
+        ValueError: the three differ in length.
+    """
+    first, second, labels = np.asarray(a, dtype=float), np.asarray(b, dtype=float), np.asarray(clusters)
+    if not first.shape == second.shape == labels.shape:
+        raise ValueError(f"a, b and clusters must have one length, got {first.shape}, {second.shape} and {labels.shape}")
+    return cluster_bootstrap(second - first, labels, resamples=resamples, seed=seed, level=level)
+
+
+def mcnemar_exact(a: ArrayLike, b: ArrayLike) -> McNemar:
+    """Exact two-sided McNemar test on paired outcomes, shape (T,) each, true = success.
+
+    Under the null the discordant pairs are fair coins: p = min(1, 2 P(X <= min(only_a, only_b))), X binomial with 1/2
+    (McNemar 1947, Psychometrika 12:153; exact form: Agresti 2013, section 11.1.1). It treats tasks as independent; the
+    clustered statement is `paired_cluster_bootstrap`.
+    """
+    first, second = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
+    if first.shape != second.shape:
+        raise ValueError(f"a and b must have one length, got {first.shape} and {second.shape}")
+    only_a, only_b = int((first & ~second).sum()), int((second & ~first).sum())
+    p_value = min(1.0, 2.0 * float(binom.cdf(min(only_a, only_b), only_a + only_b, 0.5)))
+    return McNemar(only_a, only_b, p_value)
+
+
+def pass_at_k(n: int, successes: int, k: int) -> float:
+    """Unbiased estimate that at least one of k samples succeeds: 1 - C(n - c, k) / C(n, k).
+
+    Source: Chen et al. 2021, arXiv 2107.03374, equation 1, in its product form.
+
+    Args:
+        n: samples of the task.
+        successes: c, how many of them succeeded.
+        k: at most n.
+    """
+    if not (0 <= successes <= n and 1 <= k <= n):
+        raise ValueError(f"need 0 <= successes <= n and 1 <= k <= n, got n={n}, successes={successes}, k={k}")
+    if n - successes < k:
+        return 1.0
+    return float(1.0 - np.prod(1.0 - k / np.arange(n - successes + 1, n + 1, dtype=float)))
+
+
+def _per_cluster(values: NDArray[np.float64], clusters: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum and size of every cluster, shape (K,) each."""
+    if values.shape != clusters.shape or values.ndim != 1:
+        raise ValueError(f"values and clusters must be flat and of one length, got {values.shape} and {clusters.shape}")
+    codes = np.unique(clusters, return_inverse=True)[1]
+    return np.bincount(codes, weights=values), np.bincount(codes).astype(float)
+
+
+def _bootstrap_ratio(sums: NDArray[np.float64], sizes: NDArray[np.float64], resamples: int, seed: int,
+                     level: float) -> Interval:
+    k = len(sums)
+    if k == 0:
+        return Interval(nan, nan, nan)
+    estimate = float(sums.sum() / sizes.sum())
+    if k == 1:
+        return Interval(estimate, nan, nan)
+    both = np.stack([sums, sizes], axis=1)
+    totals = np.concatenate([weights @ both for weights in _weights(k, resamples, seed)])
+    low, high = np.quantile(totals[:, 0] / totals[:, 1], [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(estimate, float(low), float(high))
+
+
+def _weights(k: int, resamples: int, seed: int) -> Sequence[NDArray[np.float64]] | Iterator[NDArray[np.float64]]:
+    """How often each of K clusters is drawn in each resample: chunks of shape (<= B, K), rows sum to K."""
+    if k * resamples <= _CHUNK // 4:
+        return _small_weights(k, resamples, seed)
+    return _draw(k, resamples, seed)
+
+
+@lru_cache(maxsize=8)
+def _small_weights(k: int, resamples: int, seed: int) -> tuple[NDArray[np.float64], ...]:
+    """Kept, because the columns of one table ask for the same K again and again."""
+    return tuple(_draw(k, resamples, seed))
+
+
+def _draw(k: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    rng = np.random.default_rng([seed, k])
+    rows = max(1, _CHUNK // k)
+    for start in range(0, resamples, rows):
+        count = min(rows, resamples - start)
+        drawn = rng.integers(0, k, size=(count, k)) + k * np.arange(count)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=count * k).reshape(count, k).astype(float)

@@ -1,0 +1,251 @@
+"""A lean decoder for Qwen2-architecture models: static key/value cache with one slot per conversation.
+
+Promises: `extend` and `decode` compute exactly what the Hugging Face model computes (rounding apart) on a snapshot of its
+weights that `refresh` takes; a slot's cache can be cut back, continued and copied; rows of a batch do not influence each
+other beyond the rounding of batched matrix products.
+Does not cover: sampling, scheduling, and every other architecture (`supports` says which models are served; sliding windows
+and rotary schemes that depend on the sequence length are not).
+
+Attention is written out as two batched matrix products and a softmax: at these sizes that is faster on a CPU than the fused
+kernel. With `dtype=torch.bfloat16` only the linear layers are rounded; cache, attention, norms and logits stay in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+CHUNK = 1024
+"""Tokens of one conversation that go through the layers at once: bounds the memory of attention scores."""
+
+
+class Piece(NamedTuple):
+    """New tokens of one slot: `ids` take the positions `start`, `start + 1`, ..."""
+
+    slot: int
+    start: int
+    ids: list[int]
+
+
+@dataclass
+class _Layer:
+    """Weights of one layer, packed: query, key and value in one matrix, gate and up in another."""
+
+    qkv: Tensor
+    qkv_bias: Tensor
+    out: Tensor
+    gate_up: Tensor
+    down: Tensor
+    norm_in: Tensor
+    norm_mlp: Tensor
+
+
+class _Rows(NamedTuple):
+    """How a batch of single tokens reads the cache."""
+
+    slots: Tensor  # (B,)
+    positions: Tensor  # (B,)
+    span: int  # rows read in place, 0 = gather the rows of `slots`
+    length: int  # cached positions read
+    mask: Tensor  # (rows, 1, length), 0 or -inf
+
+
+def supports(model: Any) -> bool:
+    """Whether `KvDecoder` computes this model."""
+    config = model.config
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    return (config.model_type == "qwen2" and rope in ("default", "linear", "yarn") and config.hidden_act == "silu"
+            and all(kind == "full_attention" for kind in config.layer_types))
+
+
+class KvDecoder:
+    """Weights and cache. Not thread-safe: one thread calls it."""
+
+    def __init__(self, model: Any, *, slots: int, capacity: int = 256, dtype: torch.dtype = torch.float32) -> None:
+        if not supports(model):
+            raise ValueError(f"KvDecoder serves Qwen2 with full attention, not {model.config.model_type!r}")
+        config = model.config
+        self.model = model
+        self.dtype = dtype
+        self.slots = slots
+        self.heads = config.num_attention_heads
+        self.kv_heads = config.num_key_value_heads
+        self.head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self.eps = config.rms_norm_eps
+        self.device = model.get_input_embeddings().weight.device
+        self.capacity = 0
+        self._keys: list[Tensor] = []
+        self._values: list[Tensor] = []
+        self.refresh()
+        self.grow(capacity)
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Take a new snapshot of the model's weights. What the cache holds was computed with the old ones."""
+        base, head = self.model.get_decoder(), self.model.get_output_embeddings()
+        low, full = self.dtype, torch.float32
+        self._layers = []
+        for layer in base.layers:
+            attention, mlp = layer.self_attn, layer.mlp
+            linears = (attention.q_proj, attention.k_proj, attention.v_proj)
+            self._layers.append(_Layer(
+                qkv=torch.cat([linear.weight for linear in linears]).to(low),
+                qkv_bias=torch.cat([linear.bias for linear in linears]).to(low),
+                out=attention.o_proj.weight.detach().to(low, copy=True),
+                gate_up=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).to(low),
+                down=mlp.down_proj.weight.detach().to(low, copy=True),
+                norm_in=layer.input_layernorm.weight.detach().to(full, copy=True),
+                norm_mlp=layer.post_attention_layernorm.weight.detach().to(full, copy=True)))
+        self._embedding = base.embed_tokens.weight.detach().to(full, copy=True)
+        self._norm = base.norm.weight.detach().to(full, copy=True)
+        tied = head.weight is base.embed_tokens.weight and low == full
+        self._head = self._embedding if tied else head.weight.detach().to(low, copy=True)
+
+    @torch.no_grad()
+    def grow(self, capacity: int) -> None:
+        """Room for `capacity` positions per slot; what is cached stays."""
+        if capacity <= self.capacity:
+            return
+        shape = (self.slots, self.kv_heads, capacity, self.head_dim)
+        for caches in (self._keys, self._values):
+            for index in range(len(self._layers)):
+                bigger = torch.zeros(shape, device=self.device)
+                if self.capacity:
+                    bigger[:, :, : self.capacity] = caches[index]
+                    caches[index] = bigger
+                else:
+                    caches.append(bigger)
+        positions = torch.arange(capacity, device=self.device)[None]
+        cos, sin = self.model.get_decoder().rotary_emb(torch.zeros(1, device=self.device), positions)
+        self._cos, self._sin = cos[0], sin[0]
+        self.capacity = capacity
+
+    @torch.no_grad()
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Copy the first `length` cached positions from one slot to another."""
+        for caches in (self._keys, self._values):
+            for cache in caches:
+                cache[target, :, :length] = cache[source, :, :length]
+
+    @torch.no_grad()
+    def extend(self, pieces: list[Piece]) -> Tensor:
+        """Feed new tokens; logits after the last token of each piece, (B, vocabulary), float32."""
+        self._make_room(max(piece.start + len(piece.ids) for piece in pieces))
+        last = []
+        for piece in pieces:
+            while len(piece.ids) > CHUNK:
+                self._ragged([Piece(piece.slot, piece.start, piece.ids[:CHUNK])])
+                piece = Piece(piece.slot, piece.start + CHUNK, piece.ids[CHUNK:])
+            last.append(piece)
+        batches, tokens = [[]], 0
+        for piece in last:
+            if tokens and tokens + len(piece.ids) > 4 * CHUNK:
+                batches, tokens = [*batches, []], 0
+            batches[-1].append(piece)
+            tokens += len(piece.ids)
+        return torch.cat([self._logits(self._ragged(batch)) for batch in batches])
+
+    @torch.no_grad()
+    def decode(self, slots: list[int], tokens: list[int], positions: list[int]) -> Tensor:
+        """Feed one token to each of several slots; logits after it, (B, vocabulary), float32."""
+        self._make_room(max(positions) + 1)
+        rows = self._rows(slots, positions)
+        hidden = self._embedding[torch.tensor(tokens, device=self.device)]
+        cos, sin = self._cos[rows.positions, None], self._sin[rows.positions, None]
+        for index, layer in enumerate(self._layers):
+            query, key, value = self._project(hidden, layer, cos, sin)
+            self._keys[index][rows.slots, :, rows.positions] = key
+            self._values[index][rows.slots, :, rows.positions] = value
+            hidden = self._finish(hidden, self._attend(index, query, rows), layer)
+        return self._logits(hidden)
+
+    def _make_room(self, length: int) -> None:
+        if length > self.capacity:
+            self.grow(max(length, 2 * self.capacity))
+
+    def _rows(self, slots: list[int], positions: list[int]) -> _Rows:
+        """Read the cache in place while most rows in the span are wanted: gathering rows would copy all they hold."""
+        length = min(self.capacity, -(-(max(positions) + 1) // 16) * 16)
+        index, where = torch.tensor(slots, device=self.device), torch.tensor(positions, device=self.device)
+        span = max(slots) + 1
+        if span > 3 * len(slots):
+            span = 0
+        limits = where
+        if span:
+            limits = torch.zeros(span, dtype=torch.long, device=self.device)
+            limits[index] = where
+        mask = torch.zeros(len(limits), 1, length, device=self.device)
+        mask.masked_fill_(torch.arange(length, device=self.device) > limits[:, None, None], float("-inf"))
+        return _Rows(index, where, span, length, mask)
+
+    def _project(self, hidden: Tensor, layer: _Layer, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, width) -> query (N, heads, d), key and value (N, kv_heads, d), rotated."""
+        normed = F.rms_norm(hidden, hidden.shape[-1:], layer.norm_in, self.eps)
+        packed = F.linear(normed.to(self.dtype), layer.qkv, layer.qkv_bias).float()
+        packed = packed.view(len(hidden), -1, self.head_dim)
+        turned, value = packed[:, : self.heads + self.kv_heads], packed[:, self.heads + self.kv_heads:]
+        half = self.head_dim // 2
+        turned = turned * cos + torch.cat((-turned[..., half:], turned[..., :half]), -1) * sin
+        return turned[:, : self.heads] * self.head_dim ** -0.5, turned[:, self.heads:], value
+
+    def _attend(self, index: int, query: Tensor, rows: _Rows) -> Tensor:
+        """(B, heads, d) -> (B, heads * d): one query per slot against all its cached positions."""
+        if rows.span:
+            count = rows.span
+            keys, values = self._keys[index][:count], self._values[index][:count]
+            if count != len(query):
+                query = query.new_zeros(count, *query.shape[1:]).index_copy_(0, rows.slots, query)
+            elif count > 1:  # all slots of the span, perhaps in another order
+                query = torch.empty_like(query).index_copy_(0, rows.slots, query)
+        else:
+            count = len(query)
+            keys, values = (cache[index][rows.slots, :, : rows.length] for cache in (self._keys, self._values))
+        flat = (count * self.kv_heads, -1, self.head_dim)
+        keys, values = keys.reshape(flat)[:, : rows.length], values.reshape(flat)[:, : rows.length]
+        scores = torch.bmm(query.reshape(flat), keys.transpose(1, 2))
+        weights = (scores.view(count, self.heads, -1).add_(rows.mask)).softmax(-1)
+        mixed = torch.bmm(weights.view(count * self.kv_heads, -1, rows.length), values).view(count, -1)
+        return mixed[rows.slots] if rows.span else mixed
+
+    def _ragged(self, pieces: list[Piece]) -> Tensor:
+        """All pieces through the layers, side by side; hidden state of the last token of each, (B, width)."""
+        ids = torch.tensor([token for piece in pieces for token in piece.ids], device=self.device)
+        positions = torch.cat([torch.arange(p.start, p.start + len(p.ids), device=self.device) for p in pieces])
+        ends = torch.tensor([len(piece.ids) for piece in pieces]).cumsum(0)
+        hidden, cos, sin = self._embedding[ids], self._cos[positions, None], self._sin[positions, None]
+        for index, layer in enumerate(self._layers):
+            query, key, value = self._project(hidden, layer, cos, sin)
+            mixed = torch.empty(len(hidden), self.heads * self.head_dim, device=self.device)
+            for piece, end in zip(pieces, ends.tolist(), strict=True):
+                own = slice(end - len(piece.ids), end)
+                mixed[own] = self._attend_piece(index, piece, query[own], key[own], value[own])
+            hidden = self._finish(hidden, mixed, layer)
+        return hidden[(ends - 1).to(self.device)]
+
+    def _attend_piece(self, index: int, piece: Piece, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Causal attention of one piece over what its slot holds and itself: (n, heads, d) -> (n, heads * d)."""
+        count, stop = len(query), piece.start + len(query)
+        self._keys[index][piece.slot, :, piece.start:stop] = key.transpose(0, 1)
+        self._values[index][piece.slot, :, piece.start:stop] = value.transpose(0, 1)
+        keys, values = (cache[index][piece.slot, :, :stop] for cache in (self._keys, self._values))
+        group = self.heads // self.kv_heads
+        grouped = query.transpose(0, 1).reshape(self.kv_heads, group * count, self.head_dim)
+        scores = torch.bmm(grouped, keys.transpose(1, 2)).view(self.heads, count, stop)
+        hidden = torch.ones(count, stop, dtype=torch.bool, device=self.device).triu_(piece.start + 1)
+        weights = scores.masked_fill_(hidden, float("-inf")).softmax(-1).view(self.kv_heads, group * count, stop)
+        return torch.bmm(weights, values).view(self.heads, count, self.head_dim).transpose(0, 1).reshape(count, -1)
+
+    def _finish(self, hidden: Tensor, mixed: Tensor, layer: _Layer) -> Tensor:
+        """Output projection and feed-forward, both with their residual."""
+        hidden = hidden + F.linear(mixed.to(self.dtype), layer.out).float()
+        normed = F.rms_norm(hidden, hidden.shape[-1:], layer.norm_mlp, self.eps)
+        gate, up = F.linear(normed.to(self.dtype), layer.gate_up).chunk(2, -1)
+        return hidden + F.linear(F.silu(gate) * up, layer.down).float()
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        normed = F.rms_norm(hidden, hidden.shape[-1:], self._norm, self.eps)
+        return F.linear(normed.to(self.dtype), self._head).float()

@@ -1,0 +1,127 @@
+"""Optimisers and learning-rate schedules.
+
+Promises: `MuonAdamW` is one torch optimiser that steps matrices with `torch.optim.Muon` and everything else (embeddings,
+biases, norms) with AdamW; schedules are pure functions of progress; `HorizonSchedule` anneals over the horizon that really
+ends the run, steps or seconds, and goes on where a resumed run stopped.
+Source: Muon, K. Jordan 2024 (https://kellerjordan.github.io/posts/muon/); warm-up, hold and linear decay as measured for the
+nano policy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch.optim.lr_scheduler import LRScheduler
+
+from medcopilot.train.config import Config
+
+
+class OptimizerConfig(Config):
+    """How weights move. The defaults are the nano policy's SFT."""
+
+    name: Literal["muon", "adamw"] = "muon"
+    lr: float = Field(0.002, gt=0)
+    """AdamW's rate (with `muon`: that of embeddings, biases and norms)."""
+    muon_lr: float = Field(0.008, gt=0)
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's decay, on matrices only."""
+    muon_weight_decay: float = Field(0.1, ge=0)
+    clip: float = Field(1.0, ge=0)
+    """Largest gradient norm; 0: no clipping."""
+    schedule: Literal["hold_linear", "cosine", "linear", "constant"] = "hold_linear"
+    warmup_steps: int = Field(60, ge=0)
+    hold: float = Field(0.4, ge=0, le=1)
+    """`hold_linear`: fraction of the run at full rate before the decay."""
+    floor: float = Field(0.05, ge=0, le=1)
+    """Fraction of the rate at the end."""
+
+
+def rate(config: OptimizerConfig, step: int, progress: float) -> float:
+    """Factor on the learning rate for the step after `step` finished ones, at `progress` in [0, 1] of the run."""
+    progress = min(max(progress, 0.0), 1.0)
+    if config.schedule == "constant":
+        decay = 1.0
+    elif config.schedule == "cosine":
+        decay = config.floor + (1 - config.floor) * 0.5 * (1 + math.cos(math.pi * progress))
+    else:
+        hold = config.hold if config.schedule == "hold_linear" else 0.0
+        fraction = 0.0 if progress <= hold else (progress - hold) / (1 - hold)
+        decay = 1 - (1 - config.floor) * fraction
+    warm = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    return warm * decay
+
+
+class HorizonSchedule(LRScheduler):
+    """Sets every group's rate from the finished steps and the progress that `progress(step)` reports."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, config: OptimizerConfig, progress: Callable[[int], float]) -> None:
+        self.config = config
+        self.progress = progress
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float]:
+        factor = rate(self.config, self.last_epoch, self.progress(self.last_epoch))
+        return [base * factor for base in self.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.last_epoch, self.base_lrs = state["last_epoch"], state["base_lrs"]
+        for group, value in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+            group["lr"] = value
+
+
+class MuonAdamW(torch.optim.Optimizer):
+    """Muon on `matrices`, AdamW on `others`; both groups appear in `param_groups` and in one state dict."""
+
+    def __init__(self, matrices: Iterable[torch.nn.Parameter], others: Iterable[torch.nn.Parameter], config: OptimizerConfig) -> None:
+        self._parts = (
+            torch.optim.Muon(list(matrices), lr=config.muon_lr, weight_decay=config.muon_weight_decay),
+            torch.optim.AdamW(list(others), lr=config.lr, betas=config.betas, weight_decay=0.0, foreach=True),
+        )
+        super().__init__([group for part in self._parts for group in part.param_groups], {})
+        self._share()
+
+    def _share(self) -> None:
+        """Expose the parts' own group dictionaries, so that a schedule writes where the parts read."""
+        self.param_groups = [group for part in self._parts for group in part.param_groups]
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self._parts:
+            part.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"muon": self._parts[0].state_dict(), "adamw": self._parts[1].state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for part, name in zip(self._parts, ("muon", "adamw"), strict=True):
+            part.load_state_dict(state[name])
+        self._share()
+
+
+def make_optimizer(model: torch.nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """The optimiser over a model's trainable parameters.
+
+    Matrices are the two-dimensional parameters inside the layers; embeddings and the output head count as others.
+    """
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    matrices = [p for name, p in named if p.ndim == 2 and "embed" not in name and "lm_head" not in name]
+    chosen = {id(p) for p in matrices}
+    others = [p for _, p in named if id(p) not in chosen]
+    if config.name == "muon" and matrices:
+        return MuonAdamW(matrices, others, config)
+    groups = [{"params": [p for _, p in named if p.ndim >= 2], "weight_decay": config.weight_decay},
+              {"params": [p for _, p in named if p.ndim < 2], "weight_decay": 0.0}]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.lr, betas=config.betas)
