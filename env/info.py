@@ -15,7 +15,7 @@ from env.actions import InfoParams
 from env.errors import ActionError
 from env.nearest import suggestion
 from env.sandbox.base import Mount
-from env.tables import Column, CsvTable, Table, Value, Values, open_tables
+from env.tables import Column, CsvTable, Table, TooLong, Value, open_tables
 
 _SHOWN = 20
 _EXAMPLES = 5
@@ -40,9 +40,12 @@ def describe_data(mounts: tuple[Mount, ...], params: InfoParams, limit: int) -> 
         return _clip(_list_tables(mounts, tables, params.contains), limit)
     table = find_table(params.table, tables)
     if not params.column:
-        return _clip(_list_columns(table, params.contains), limit)
+        return _clip(_list_columns(table, params.contains, limit), limit)
     column = find_column(params.column, table, tables)
-    return _clip(_list_values(table, column, params.contains, limit), limit)
+    try:
+        return _clip(_list_values(table, column, params.contains, limit), limit)
+    except TooLong:
+        return _clip(f"{table.name} is too large to look through here: query it with a LIMIT.", limit)
 
 
 def find_table(name: str, tables: list[Table]) -> Table:
@@ -80,6 +83,8 @@ def tables_with(column: str, tables: Iterable[Table]) -> list[str]:
 
 def show(value: Value) -> str:
     """A value on one line, at most 60 characters, quoted where its commas or blanks would mislead."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        value = int(value)
     text = " ".join(str(value).split("\n"))
     if len(text) > _VALUE_CHARS:
         text = text[: _VALUE_CHARS - 3] + "..."
@@ -116,11 +121,11 @@ def _shelf(table: Table, mounts: tuple[Mount, ...]) -> str:
     return table.place
 
 
-def _list_columns(table: Table, contains: str) -> str:
+def _list_columns(table: Table, contains: str, limit: int) -> str:
     kept = [column for column in table.columns if contains.casefold() in column.name.casefold()]
     if not kept:
         return f"No column name of {table.name} contains '{contains}'." if contains else f"{table.name} has no columns."
-    return ", ".join(f"{column.name} {column.type}".rstrip() for column in kept)
+    return _join([f"{column.name} {column.type}".rstrip() for column in kept], len(kept), "columns", limit)
 
 
 def _list_values(table: Table, column: Column, contains: str, limit: int) -> str:
@@ -132,21 +137,20 @@ def _list_values(table: Table, column: Column, contains: str, limit: int) -> str
         near = suggestion(contains, (str(value) for value, _ in table.values(column, "", 5_000).counts))
         return f"No value of {name} contains '{contains}'.{near}"
     note = " (first 100000 rows)" if values.partial else ""
-    if values.numeric and not contains and values.distinct > _EXAMPLES:
+    if values.numeric and not contains and values.distinct > _EXAMPLES and values.low is not None and values.high is not None:
         examples = ", ".join(show(value) for value, _ in values.counts[:_EXAMPLES])
-        return f"min {values.low}, max {values.high}; e.g. {examples}{note}"
-    return _join_values(values, limit - len(note)) + note
-
-
-def _join_values(values: Values, limit: int) -> str:
-    """As many values as fit, and how many there are in all when some are left out."""
+        return f"min {show(values.low)}, max {show(values.high)}; e.g. {examples}{note}"
     shown = [show(value) for value, _ in values.counts]
-    while True:
-        rest = values.distinct - len(shown)
-        text = ", ".join(shown) + (f", ... ({values.distinct} distinct)" if rest else "")
-        if len(text) <= limit or len(shown) == 1:
+    return _join(shown, values.distinct, "distinct", limit - len(note)) + note
+
+
+def _join(items: list[str], total: int, what: str, limit: int) -> str:
+    """As many items as fit, and how many there are in all when some are left out."""
+    for count in range(len(items), 0, -1):
+        text = ", ".join(items[:count]) + (f", ... ({total} {what})" if count < total else "")
+        if len(text) <= limit:
             return text
-        shown.pop()
+    return items[0]
 
 
 def _clip(text: str, limit: int) -> str:

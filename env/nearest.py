@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 
 _CUTOFF = 0.6
+_BEHIND = 0.2
+"""A candidate this far behind the best is noise."""
 
 
 def nearest(word: str, candidates: Iterable[str], count: int = 3) -> list[str]:
@@ -24,7 +26,7 @@ def nearest(word: str, candidates: Iterable[str], count: int = 3) -> list[str]:
         folded = candidate.casefold().strip()
         score = 0.0
         if folded == wanted:
-            score = 2.0
+            score = 1.01
         else:
             if min(len(folded), len(wanted)) >= 3 and (wanted in folded or folded in wanted):
                 score = 0.75
@@ -33,7 +35,8 @@ def nearest(word: str, candidates: Iterable[str], count: int = 3) -> list[str]:
                 score = max(score, matcher.ratio())
         if score >= _CUTOFF:
             scored.append((-score, position, candidate))
-    return [candidate for _, _, candidate in sorted(scored)[:count]]
+    scored.sort()
+    return [candidate for score, _, candidate in scored[:count] if score <= scored[0][0] + _BEHIND]
 
 
 def suggestion(word: str, candidates: Iterable[str], count: int = 3) -> str:

@@ -2,7 +2,8 @@
 
 Promises: read-only (`mode=ro&immutable=1`); names reach SQL only as quoted identifiers that were found in the schema, values
 only as bound parameters; every query stops after a fixed number of SQLite instructions and every CSV read after a fixed number
-of rows (not after a time: the same question gets the same answer on every machine).
+of rows (not after a time: the same question gets the same answer on every machine). Answers about SQLite files are kept in memory
+until the file changes: many episodes ask the same.
 Does not cover: Parquet, spreadsheets, and databases with an unmerged write-ahead log (the log is not read).
 """
 
@@ -13,16 +14,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from env.csv_files import csv_stem, guess_type, is_csv, read_csv
 from env.errors import InfrastructureError
 from env.sandbox.base import Mount
 
 Value = str | int | float
-CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _OPERATIONS = 30_000_000
 """SQLite instructions per query: about three million rows, one to two seconds."""
 _SAMPLE_ROWS = 100_000
@@ -33,7 +34,7 @@ _COMPARISONS = ("=", ">", ">=", "<", "<=", "LIKE")
 
 @dataclass(frozen=True)
 class Column:
-    """A column and its type in one short word (`int`, `real`, `text`, `date`, `timestamp`, or as declared)."""
+    """A column and its type in one short word (`int`, `real`, `text`, `date`, `time`, or as declared)."""
 
     name: str
     type: str
@@ -43,7 +44,7 @@ class Column:
 class Values:
     """Distinct values of a column, NULLs left out."""
 
-    counts: list[tuple[Value, int]]
+    counts: tuple[tuple[Value, int], ...]
     """Most frequent first, then by value; at most as many as were asked for."""
     distinct: int
     low: Value | None
@@ -106,7 +107,7 @@ def _connect(host: Path) -> Iterator[sqlite3.Connection]:
         raise InfrastructureError(f"{host} could not be read: {error}") from error
 
 
-class TooLong(Exception):
+class TooLong(InfrastructureError):
     """A query used up its instructions."""
 
 
@@ -122,33 +123,16 @@ def quote_name(name: str) -> str:
 class SqliteTable(Table):
     """A table or view of an SQLite file."""
 
-    @cached_property
-    def columns(self) -> list[Column]:  # type: ignore[override]
-        with _connect(self.host) as connection:
-            rows = connection.execute("SELECT name, type FROM pragma_table_info(?)", (self.name,)).fetchall()
-        return [Column(str(name), _short_type(str(declared or ""))) for name, declared in rows]
+    @property
+    def columns(self) -> list[Column]:
+        return list(_sqlite_columns(self.host, _stamp(self.host), self.name))
 
     def values(self, column: Column, contains: str = "", limit: int = 20) -> Values:
-        try:
-            return self._values(column, contains, limit, sample=False)
-        except TooLong:
-            return self._values(column, contains, limit, sample=True)
-
-    def _values(self, column: Column, contains: str, limit: int, *, sample: bool) -> Values:
-        name, table = quote_name(column.name), quote_name(self.name)
-        source = f"(SELECT {name} FROM {table} LIMIT {_SAMPLE_ROWS})" if sample else table
-        where = f"{name} IS NOT NULL AND typeof({name}) <> 'blob'" + (f" AND instr(fold({name}), ?)" if contains else "")
-        grouped = f"SELECT {name} AS v, count(*) AS n FROM {source} WHERE {where} GROUP BY {name}"
-        bound = (contains.casefold(),) if contains else ()
-        with _connect(self.host) as connection:
-            rows = connection.execute(
-                f"WITH g AS MATERIALIZED ({grouped}) SELECT v, n, (SELECT count(*) FROM g), (SELECT min(v) FROM g), "
-                f"(SELECT max(v) FROM g), (SELECT sum(typeof(v) = 'text') FROM g) FROM g ORDER BY n DESC, v LIMIT {int(limit)}",
-                bound).fetchall()
-        if not rows:
-            return Values([], 0, None, None, False, sample)
-        _, _, distinct, low, high, texts = rows[0]
-        return Values([(row[0], row[1]) for row in rows], distinct, low, high, not texts, sample)
+        for sample in (False, True):
+            found = _sqlite_values(self.host, _stamp(self.host), self.name, column.name, contains.casefold(), limit, sample)
+            if found is not None:
+                return found
+        raise TooLong(f"{self.place}: {self.name} is too large to look through")
 
     def matches(self, column: Column, comparison: str, value: Value, *, fold: bool = False) -> bool | None:
         if comparison not in _COMPARISONS:
@@ -162,13 +146,57 @@ class SqliteTable(Table):
             return None
 
 
+def _stamp(host: Path) -> tuple[int, int]:
+    """Changes when the file does: a key of the caches below."""
+    status = host.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=1024)
+def _sqlite_tables(host: Path, stamp: tuple[int, int]) -> tuple[str, ...]:
+    with _connect(host) as connection:
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
+                                  "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid").fetchall()
+    return tuple(str(row[0]) for row in rows)
+
+
+@lru_cache(maxsize=4096)
+def _sqlite_columns(host: Path, stamp: tuple[int, int], table: str) -> tuple[Column, ...]:
+    with _connect(host) as connection:
+        rows = connection.execute("SELECT name, type FROM pragma_table_info(?)", (table,)).fetchall()
+    return tuple(Column(str(name), _short_type(str(declared or ""))) for name, declared in rows)
+
+
+@lru_cache(maxsize=4096)
+def _sqlite_values(host: Path, stamp: tuple[int, int], table: str, column: str, contains: str, limit: int,
+                   sample: bool) -> Values | None:
+    """Distinct values of a column; None when that takes too many instructions."""
+    name, source = quote_name(column), quote_name(table)
+    if sample:
+        source = f"(SELECT {name} FROM {source} LIMIT {_SAMPLE_ROWS})"
+    grouped = f"SELECT {name} AS v, count(*) AS n FROM {source} WHERE typeof({name}) NOT IN ('null', 'blob') GROUP BY {name}"
+    kept = f"SELECT v, n FROM ({grouped})" + (" WHERE instr(fold(v), ?)" if contains else "")
+    try:
+        with _connect(host) as connection:
+            rows = connection.execute(
+                f"WITH g AS MATERIALIZED ({kept}) SELECT v, n, (SELECT count(*) FROM g), (SELECT min(v) FROM g), "
+                f"(SELECT max(v) FROM g), (SELECT sum(typeof(v) = 'text') FROM g) FROM g ORDER BY n DESC, v LIMIT {int(limit)}",
+                (contains,) if contains else ()).fetchall()
+    except TooLong:
+        return None
+    if not rows:
+        return Values((), 0, None, None, False, sample)
+    _, _, distinct, low, high, texts = rows[0]
+    return Values(tuple((row[0], row[1]) for row in rows), distinct, low, high, not texts, sample)
+
+
 class CsvTable(Table):
     """A CSV or TSV file, gzip-compressed or not; separator `,` `;` `|` or tab."""
 
     @cached_property
-    def columns(self) -> list[Column]:  # type: ignore[override]
+    def columns(self) -> list[Column]:
         frame = read_csv(self.host, rows=1_000)
-        return [Column(str(name), _guess_type(frame[name].dropna())) for name in frame.columns]
+        return [Column(str(name), guess_type(frame[name].dropna())) for name in frame.columns]
 
     def values(self, column: Column, contains: str = "", limit: int = 20) -> Values:
         import pandas as pd
@@ -179,7 +207,7 @@ class CsvTable(Table):
         if contains:
             series = series[series.astype(str).str.casefold().str.contains(contains.casefold(), regex=False)]
         if series.empty:
-            return Values([], 0, None, None, False, partial)
+            return Values((), 0, None, None, False, partial)
         numeric = pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series)
         if not numeric:
             series = series.astype(str)
@@ -187,7 +215,7 @@ class CsvTable(Table):
         plain = [(value.item() if hasattr(value, "item") else value, int(n)) for value, n in counts.items()]
         ranked = sorted(plain, key=lambda pair: (-pair[1], pair[0]))
         values = [value for value, _ in plain]
-        return Values(ranked[:limit], len(ranked), min(values), max(values), numeric, partial)
+        return Values(tuple(ranked[:limit]), len(ranked), min(values), max(values), numeric, partial)
 
     def matches(self, column: Column, comparison: str, value: Value, *, fold: bool = False) -> bool | None:
         if comparison not in _COMPARISONS:
@@ -217,44 +245,6 @@ class CsvTable(Table):
         return read_csv(self.host, rows=_SAMPLE_ROWS, column=column.name)[column.name]
 
 
-def read_csv(path: Path, rows: int | None = None, column: str = "") -> Any:
-    """A CSV file as a pandas frame: the separator found in its first line, rows of the wrong length left out.
-
-    Raises:
-        InfrastructureError: the file cannot be read.
-    """
-    import gzip
-
-    import pandas as pd
-
-    try:
-        with (gzip.open if path.name.endswith(".gz") else open)(path, "rb") as handle:
-            head = handle.read(65_536).split(b"\n", 1)[0].decode("utf-8", "replace")
-        if not head.strip():
-            return pd.DataFrame()
-        separator = "\t" if ".tsv" in path.suffixes else max(",;|\t", key=head.count)
-        return pd.read_csv(path, sep=separator, nrows=rows, usecols=[column] if column else None, encoding="utf-8-sig",
-                           encoding_errors="replace", on_bad_lines="skip", low_memory=False, keep_default_na=False,
-                           na_values=["", "NA", "NaN", "NULL"], index_col=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise InfrastructureError(f"{path} could not be read: {error}") from error
-
-
-def _guess_type(series: Any) -> str:
-    import pandas as pd
-
-    if series.empty:
-        return "text"
-    if pd.api.types.is_bool_dtype(series):
-        return "text"
-    if pd.api.types.is_numeric_dtype(series):
-        return "int" if (series == series.round()).all() else "real"
-    text = series.astype(str)
-    if text.str.fullmatch(r"\d{4}-\d\d-\d\d").all():
-        return "date"
-    return "timestamp" if text.str.fullmatch(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?.*").all() else "text"
-
-
 def _short_type(declared: str) -> str:
     word = declared.split("(")[0].strip().lower()
     if "int" in word:
@@ -263,7 +253,7 @@ def _short_type(declared: str) -> str:
         return "text"
     if any(part in word for part in ("real", "doub", "floa", "numeric", "decimal")):
         return "real"
-    return {"datetime": "timestamp"}.get(word, word)
+    return {"datetime": "time", "timestamp": "time"}.get(word, word)
 
 
 def is_sqlite(path: Path) -> bool:
@@ -275,22 +265,10 @@ def is_sqlite(path: Path) -> bool:
         return False
 
 
-def is_csv(path: Path) -> bool:
-    """Whether a file is called like a CSV or TSV file."""
-    return path.name.lower().endswith(CSV_SUFFIXES)
-
-
-def csv_stem(path: Path) -> str:
-    """`labs` for `labs.csv.gz`."""
-    name = path.name
-    for suffix in (".gz", ".csv", ".tsv"):
-        if name.lower().endswith(suffix):
-            name = name[: -len(suffix)]
-    return name
-
-
 def open_tables(mounts: tuple[Mount, ...]) -> list[Table]:
     """Every table of every data file: databases first, each in the order of the mounts; folders are read one level deep.
+
+    A CSV file is left out when a database has a table of its name (the same rows, loaded).
 
     Raises:
         InfrastructureError: a data file is missing or damaged.
@@ -304,14 +282,8 @@ def open_tables(mounts: tuple[Mount, ...]) -> list[Table]:
         for path in inside:
             place = f"/data/{mount.name}" + ("" if mount.host.is_file() else f"/{path.name}")
             if is_sqlite(path):
-                databases += [SqliteTable(name, place, path) for name in _table_names(path)]
+                databases += [SqliteTable(name, place, path) for name in _sqlite_tables(path, _stamp(path))]
             elif is_csv(path):
                 files.append(CsvTable(csv_stem(path), place, path))
-    return databases + files
-
-
-def _table_names(host: Path) -> list[str]:
-    with _connect(host) as connection:
-        rows = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
-                                  "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid").fetchall()
-    return [str(row[0]) for row in rows]
+    loaded = {table.name.lower() for table in databases}
+    return databases + [table for table in files if table.name.lower() not in loaded]

@@ -24,11 +24,12 @@ SLACK = 1e-9
 """Absolute room at the limits, so that 12.000000000000002 - 12 counts as 0."""
 
 _NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?"
-_LABEL = r"(?:(?:[A-Za-z][\w/()%\-]*\s*){1,8}(?:[:=]|\bis\b|\bwas\b)\s*)?"
+_WORD = r"[A-Za-z][\w/()%\-]*"
+_LABEL = rf"(?:{_WORD}(?:\s+{_WORD}){{0,7}}\s*(?:[:=]|\bis\b|\bwas\b)\s*)?"
 _UNIT = r"(?:/1\.73|\^-?\d|(?<=[A-Za-z])-?\d|[A-Za-zµμ%°²³·*()/^\s]|\.(?!\d)){0,40}"
-_VALUE = re.compile(rf"{_LABEL}(?:~|≈|about\s)?\s*({_NUMBER})(?![\d.,])\s*{_UNIT}")
-_WEEKS = re.compile(r"[(\[]?\s*['\"]?(\d{1,3})\s*(?:weeks?|wks?|w)?\s*['\"]?\s*(?:,|\+|and|&)?\s*['\"]?(\d{1,3})\s*(?:days?|d)?"
-                    r"\s*['\"]?\s*[)\]]?\.?", re.IGNORECASE)
+_VALUE = re.compile(rf"{_LABEL}(?:(?:~|≈|about\s)\s*)?({_NUMBER})(?!\d|[.,]\d)\s*{_UNIT}")
+_WEEKS = re.compile(r"[(\[]?\s*['\"]?(\d{1,3})(?!\d)\s*(?:weeks?|wks?|w)?\s*['\"]?\s*(?:,|\+|and|&)?\s*['\"]?(?<!\d)(\d{1,3})"
+                    r"\s*(?:days?|d)?\s*['\"]?\s*[)\]]?\.?", re.IGNORECASE)
 _DATE_FORMATS = ("%m/%d/%Y", "%m/%d/%y", "%Y-%m-%d", "%Y/%m/%d", "%m-%d-%Y", "%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y")
 _TIME_OF_DAY = re.compile(r"[ T]00:00(?::00(?:\.0+)?)?(?:Z|\+00:00)?$")
 
@@ -174,9 +175,11 @@ def _as_weeks_days(value: Any) -> tuple[int, int]:
         if set(keys) == {"week", "day"}:
             value = [keys["week"], keys["day"]]
     value = _single(value)
+    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(part, str) for part in value):
+        value = ", ".join(value)
     if isinstance(value, str):
         found = _WEEKS.fullmatch(_text(value))
-        if found is None or not re.search(r"\D", found.group(0)):
+        if found is None:
             raise _Unusable("malformed", "the text is not one number of weeks and one of days")
         return int(found.group(1)), int(found.group(2))
     if not isinstance(value, list | tuple) or len(value) != 2:

@@ -23,11 +23,9 @@ def judge(evidence: Evidence, key: Key) -> Grade:
     """Grade the printed text; any failure to read it as a number is 0, as in the released code."""
     if evidence.kind not in ("program", "answer"):
         return Grade(0.0, "abstained" if evidence.kind == "abstain" else "no_submission")
-    text = evidence.text
-    if not text.strip() and evidence.has_value:
-        # The released runner appends `print(answer)` to programs that print nothing.
-        text = str(evidence.value)
     try:
+        # The released runner appends `print(answer)` to programs that print nothing.
+        text = evidence.text if evidence.text.strip() or not evidence.has_value else str(evidence.value)
         pred = float(text)
         reference = float(key.reference)
     except (TypeError, ValueError, OverflowError) as problem:

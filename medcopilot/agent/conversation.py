@@ -11,7 +11,7 @@ from typing import Any
 
 from env.task import Limits
 from medcopilot.agent.render import ChatRenderer
-from medcopilot.policies.base import ChatSession, Sampling, TokenSession
+from medcopilot.policies.base import ChatSession, ContextFull, Sampling, TokenSession
 from medcopilot.trace import Tokens
 
 
@@ -36,13 +36,17 @@ class ChatTalk:
     tokens: Tokens | None = None
 
     async def say(self, sampling: Sampling, limits: Limits) -> Said | None:
-        reply = await self.session.act(self.messages, sampling.model_copy(update={"max_tokens": limits.turn_tokens}))
+        try:
+            reply = await self.session.act(self.messages, sampling.model_copy(update={"max_tokens": limits.turn_tokens}))
+        except ContextFull:
+            return None
         if reply.prompt_tokens is not None:
             self.prompt_tokens = (self.prompt_tokens or 0) + reply.prompt_tokens
         if reply.completion_tokens is not None:
             self.completion_tokens = (self.completion_tokens or 0) + reply.completion_tokens
         self.messages.append({"role": "assistant", "content": reply.text})
-        return Said(reply.text, reply.completion_tokens)
+        used = (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)  # of this turn, so: the whole conversation
+        return Said(reply.text, reply.completion_tokens, overflow=used >= limits.context_tokens)
 
     def hear(self, text: str, limits: Limits) -> bool:
         self.messages.append({"role": "user", "content": text})

@@ -1,7 +1,8 @@
-"""Values of command-line options, checked by the records that they fill; a wrong one is one sentence."""
+"""Values of command-line options: checked by the records that they fill, or split at their `=`; a wrong one is one sentence."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -23,3 +24,33 @@ def check_request(record: type[Model], **values: Any) -> Model:
         first = error.errors()[0]
         option = ".".join(map(str, first["loc"])).replace("_", "-")
         raise UserError(f"option --{option}: {first['msg']}, not {first['input']!r}") from None
+
+
+def options(items: list[str]) -> dict[str, str]:
+    """`NAME=VALUE` texts as a dict.
+
+    Raises:
+        UserError: one that has no name or no value.
+    """
+    parsed = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not (name and equals and value):
+            raise UserError(f"option --option: {item!r} is not NAME=VALUE, e.g. `--option labels=corrected`")
+        parsed[name] = value
+    return parsed
+
+
+def named_paths(option: str, items: list[str]) -> dict[str, Path]:
+    """`DATASET=PATH` texts as a dict.
+
+    Raises:
+        UserError: one that is not of that form.
+    """
+    parsed = {}
+    for item in items:
+        name, equals, path = item.partition("=")
+        if not (name and equals and path):
+            raise UserError(f"option {option}: {item!r} is not DATASET=PATH, e.g. `{option} medcalcbench=/data/medcalc`")
+        parsed[name] = Path(path)
+    return parsed

@@ -38,7 +38,7 @@ def build(
     from env.datasets import BuildRequest, dataset_names, get_dataset
     from env.errors import UserError
     from env.files import atomic_write
-    from medcopilot.cli.bounds import check_request
+    from medcopilot.cli.bounds import check_request, options
     from medcopilot.cli.stages import stage_progress
 
     names = datasets or dataset_names()
@@ -47,7 +47,7 @@ def build(
                         "e.g. `medcopilot data build mimic_iii --source DIR`")
     known = [get_dataset(name) for name in names]  # unknown names are refused before anything is built
     request = check_request(BuildRequest, source=source, seed=seed, train=train, test=test, patients=patients,
-                            options=_options(option or []))
+                            options=options(option or []))
     manifests = []
     for dataset in known:
         with stage_progress(f"building {dataset.name}") as progress:
@@ -59,14 +59,3 @@ def build(
     if json_file is not None:
         atomic_write(json_file, json.dumps(manifests, indent=2))
 
-
-def _options(items: list[str]) -> dict[str, str]:
-    from env.errors import UserError
-
-    parsed = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        if not (name and equals and value):
-            raise UserError(f"option --option: {item!r} is not NAME=VALUE, e.g. `--option labels=corrected`")
-        parsed[name] = value
-    return parsed

@@ -27,6 +27,7 @@ class _Row(NamedTuple):
     cluster: str
     task: str
     sample: int
+    temperature: float
     strict: float
     paper: float
     label: str
@@ -40,6 +41,9 @@ class _Row(NamedTuple):
 
 
 MEASURES = ("turns", "seconds", "generation", "environment", "grading", "completion_tokens", "context_tokens", "started")
+_TEXT = ("dataset", "category", "slice", "task", "label", "paper_label", "stop")
+_FLOATS = ("temperature", "strict", "paper")
+_FLAGS = ("impossible", "abstained")
 
 
 class _Grade(Protocol):
@@ -58,6 +62,7 @@ class Columns:
     """Code of (dataset, cluster), comparable within these columns only; names in `cluster_names`."""
     task: NDArray[np.str_]
     sample: NDArray[np.int64]
+    temperature: NDArray[np.float64]
     strict: NDArray[np.float64]
     """Score, NaN when ungraded."""
     paper: NDArray[np.float64]
@@ -106,13 +111,11 @@ def columns(traces: Iterable[Trace]) -> Columns:
             rows[at] = row
     names: dict[str, int] = {}
     codes = [names.setdefault(f"{row.dataset}/{row.cluster}", len(names)) for row in rows]
-    fields = dict(zip(_Row._fields, zip(*rows, strict=True), strict=True)) if rows else {name: () for name in _Row._fields}
+    fields = dict(zip(_Row._fields, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(_Row._fields, ())
     del fields["cluster"]
-    text, floats, flags = ("dataset", "category", "slice", "task", "label", "paper_label", "stop"), ("strict", "paper"), \
-        ("impossible", "abstained")
-    return Columns(**{name: np.asarray(fields[name], dtype=np.str_) for name in text},
-                   **{name: np.asarray(fields[name], dtype=float) for name in floats},
-                   **{name: np.asarray(fields[name], dtype=bool) for name in flags},
+    return Columns(**{name: np.asarray(fields[name], dtype=np.str_) for name in _TEXT},
+                   **{name: np.asarray(fields[name], dtype=float) for name in _FLOATS},
+                   **{name: np.asarray(fields[name], dtype=bool) for name in _FLAGS},
                    sample=np.asarray(fields["sample"], dtype=np.int64), cluster=np.asarray(codes, dtype=np.int64),
                    measures=_matrix(fields["measures"], len(MEASURES), float),
                    actions=_matrix(fields["actions"], len(ACTIONS), np.int64),
@@ -143,7 +146,7 @@ def _row(trace: Trace) -> _Row:
             counts[ACTIONS.index(turn.action)] += 1
     measures = (len(trace.turns), trace.seconds, generation, environment, trace.grade_seconds, _completion(trace, sampled),
                 _context(trace), trace.started)
-    return _Row(trace.dataset, trace.category, trace.slice, trace.cluster, trace.task_id, trace.sample,
+    return _Row(trace.dataset, trace.category, trace.slice, trace.cluster, trace.task_id, trace.sample, trace.temperature,
                 _score(strict, masked), _score(paper, masked), _label(strict, masked), _label(paper, masked), trace.stop,
                 trace.impossible, did_abstain(trace), measures, tuple(counts), tuple(refused))
 

@@ -88,5 +88,5 @@ def _per_task(cols: Columns) -> tuple[NDArray[np.str_], NDArray[np.float64], NDA
     success = part.strict == 1.0
     order = np.lexsort((part.sample, part.task))
     tasks, first, codes = np.unique(part.task[order], return_index=True, return_inverse=True)
-    means = np.bincount(codes, weights=success[order], minlength=len(tasks)) / np.maximum(np.bincount(codes, minlength=len(tasks)), 1)
+    means = np.bincount(codes, weights=success[order]) / np.bincount(codes)
     return tasks, means, success[order][first], part.cluster[order][first]

@@ -9,8 +9,6 @@ Notation: n episodes, T tasks, K clusters, B resamples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from math import nan, sqrt
 from typing import NamedTuple
 
@@ -148,35 +146,18 @@ def _per_cluster(values: NDArray[np.float64], clusters: NDArray[np.generic]) -> 
 
 def _bootstrap_ratio(sums: NDArray[np.float64], sizes: NDArray[np.float64], resamples: int, seed: int,
                      level: float) -> Interval:
+    """Drawing K clusters with replacement draws each *kind* of cluster (equal sum and size) multinomially: with few kinds, a
+    resample costs as many numbers as there are kinds, not clusters, and its distribution is the same."""
     k = len(sums)
     if k == 0:
         return Interval(nan, nan, nan)
     estimate = float(sums.sum() / sizes.sum())
     if k == 1:
         return Interval(estimate, nan, nan)
-    both = np.stack([sums, sizes], axis=1)
-    totals = np.concatenate([weights @ both for weights in _weights(k, resamples, seed)])
+    kinds, counts = np.unique(np.round(np.stack([sums, sizes], axis=1), 12), axis=0, return_counts=True)
+    rng = np.random.default_rng(seed)
+    rows = max(1, _CHUNK // len(kinds))
+    totals = np.concatenate([rng.multinomial(k, counts / k, size=min(rows, resamples - start)) @ kinds
+                             for start in range(0, resamples, rows)])
     low, high = np.quantile(totals[:, 0] / totals[:, 1], [0.5 - level / 2, 0.5 + level / 2])
     return Interval(estimate, float(low), float(high))
-
-
-def _weights(k: int, resamples: int, seed: int) -> Sequence[NDArray[np.float64]] | Iterator[NDArray[np.float64]]:
-    """How often each of K clusters is drawn in each resample: chunks of shape (<= B, K), rows sum to K."""
-    if k * resamples <= _CHUNK // 4:
-        return _small_weights(k, resamples, seed)
-    return _draw(k, resamples, seed)
-
-
-@lru_cache(maxsize=8)
-def _small_weights(k: int, resamples: int, seed: int) -> tuple[NDArray[np.float64], ...]:
-    """Kept, because the columns of one table ask for the same K again and again."""
-    return tuple(_draw(k, resamples, seed))
-
-
-def _draw(k: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    rng = np.random.default_rng([seed, k])
-    rows = max(1, _CHUNK // k)
-    for start in range(0, resamples, rows):
-        count = min(rows, resamples - start)
-        drawn = rng.integers(0, k, size=(count, k)) + k * np.arange(count)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=count * k).reshape(count, k).astype(float)

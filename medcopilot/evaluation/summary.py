@@ -74,6 +74,8 @@ class Group(_Record):
 
 
 class PassAtK(_Record):
+    temperature: float
+    """Samples of one temperature only: the estimator takes them as exchangeable."""
     k: int
     rate: float
     ci_low: float | None
@@ -131,6 +133,8 @@ class Summary(_Record):
     slices: dict[str, Group]
     dataset_slices: dict[str, dict[str, Group]]
     categories: dict[str, dict[str, Group]]
+    temperatures: dict[str, Group]
+    """By sampling temperature, as in `0` or `0.6`: a run whose first rollout is greedy mixes two."""
     behaviour: Behaviour
     dataset_behaviour: dict[str, Behaviour]
     pass_at_k: list[PassAtK]
@@ -153,6 +157,7 @@ def summarise(traces: Iterable[Trace] | Columns, *, resamples: int = RESAMPLES, 
                    slices=groups(cols, cols.slice),
                    dataset_slices={name: groups(part, part.slice) for name, part in per_dataset.items()},
                    categories={name: groups(part, part.category) for name, part in per_dataset.items()},
+                   temperatures=groups(cols, np.asarray([f"{value:g}" for value in cols.temperature], dtype=np.str_)),
                    behaviour=behaviour(cols), dataset_behaviour={name: behaviour(part) for name, part in per_dataset.items()},
                    pass_at_k=pass_curve(cols, resamples=resamples, seed=seed), resamples=resamples, seed=seed)
 
@@ -192,24 +197,26 @@ def behaviour(cols: Columns) -> Behaviour:
 
 
 def pass_curve(cols: Columns, *, resamples: int = RESAMPLES, seed: int = 0) -> list[PassAtK]:
-    """pass@k for k = 1, 2, 4, ... over the tasks with at least k graded samples; empty when every task has one."""
-    part = cols.where(cols.graded)
-    if not len(part):
-        return []
+    """pass@k for k = 1, 2, 4, ... over the tasks with at least k graded samples of one temperature; nothing for a temperature
+    at which every task was sampled once."""
+    graded = cols.where(cols.graded)
+    return [point for value in np.unique(graded.temperature)
+            for point in _pass_curve(graded.where(graded.temperature == value), float(value), resamples, seed)]
+
+
+def _pass_curve(part: Columns, temperature: float, resamples: int, seed: int) -> Iterator[PassAtK]:
     _, first, codes = np.unique(part.task, return_index=True, return_inverse=True)
     samples = np.bincount(codes)
     hits = np.bincount(codes, weights=part.strict == 1.0).astype(int)
     if samples.max() < 2:
-        return []
-    curve = []
+        return
     for k in (2**power for power in range(int(np.log2(samples.max())) + 1)):
         enough = samples >= k
         table = {pair: pass_at_k(*pair, k) for pair in set(zip(samples[enough].tolist(), hits[enough].tolist(), strict=True))}
         values = [table[pair] for pair in zip(samples[enough].tolist(), hits[enough].tolist(), strict=True)]
         interval = cluster_bootstrap(values, part.cluster[first][enough], resamples=resamples, seed=seed)
-        curve.append(PassAtK(k=k, rate=interval.estimate, ci_low=_or_none(interval.low), ci_high=_or_none(interval.high),
-                             tasks=int(enough.sum())))
-    return curve
+        yield PassAtK(temperature=temperature, k=k, rate=interval.estimate, ci_low=_or_none(interval.low),
+                      ci_high=_or_none(interval.high), tasks=int(enough.sum()))
 
 
 def _split(cols: Columns, key: NDArray[np.str_]) -> Iterator[tuple[str, Columns]]:
@@ -247,7 +254,7 @@ def _quantity(values: NDArray[np.float64]) -> Quantity:
 def _time(cols: Columns) -> TimeSplit:
     parts = {name: float(cols.measure(name).sum()) for name in ("generation", "environment", "grading")}
     seconds, started = cols.measure("seconds"), cols.measure("started")
-    rest = max(0.0, float(seconds.sum()) - parts["generation"] - parts["environment"])
+    rest = max(0.0, float(seconds.sum()) - sum(parts.values()))
     timed = started > 0
     wall = float((started + seconds)[timed].max() - started[timed].min()) if timed.any() else 0.0
     return TimeSplit(**parts, rest=rest, wall=wall or None, episodes_per_second=float(timed.sum() / wall) if wall else None)

@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from env.task import Limits, TaskKey, TaskView
 
 
+class ContextFull(Exception):
+    """A chat endpoint says that the conversation no longer fits its context: the recorded stop `context`, scored."""
+
+
 class Sampling(BaseModel):
     """How one turn is sampled."""
 
@@ -61,7 +65,11 @@ class ChatSession(Protocol):
     kind: ClassVar[str]  # "chat"
 
     async def act(self, messages: list[dict[str, str]], sampling: Sampling) -> ChatReply:
-        """The next assistant message."""
+        """The next assistant message.
+
+        Raises:
+            ContextFull: the conversation does not fit any more.
+        """
 
     async def close(self) -> None:
         """Release what the session holds."""
@@ -84,4 +92,4 @@ class Policy(Protocol):
         """What goes into the run's record: name, checkpoint digest, versions, dtype."""
 
 
-__all__ = ["ChatReply", "ChatSession", "Limits", "Policy", "Sampled", "Sampling", "TokenSession"]
+__all__ = ["ChatReply", "ChatSession", "ContextFull", "Limits", "Policy", "Sampled", "Sampling", "TokenSession"]

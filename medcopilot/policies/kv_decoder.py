@@ -194,21 +194,20 @@ class KvDecoder:
 
     def _attend(self, index: int, query: Tensor, rows: _Rows) -> Tensor:
         """(B, heads, d) -> (B, heads * d): one query per slot against all its cached positions."""
+        length, keys, values = rows.length, self._keys[index], self._values[index]
         if rows.span:
             count = rows.span
-            keys, values = self._keys[index][:count], self._values[index][:count]
-            if count != len(query):
-                query = query.new_zeros(count, *query.shape[1:]).index_copy_(0, rows.slots, query)
-            elif count > 1:  # all slots of the span, perhaps in another order
-                query = torch.empty_like(query).index_copy_(0, rows.slots, query)
+            keys, values = keys[:count], values[:count]
+            query = query.new_zeros(count, *query.shape[1:]).index_copy_(0, rows.slots, query)
         else:
             count = len(query)
-            keys, values = (cache[index][rows.slots, :, : rows.length] for cache in (self._keys, self._values))
-        flat = (count * self.kv_heads, -1, self.head_dim)
-        keys, values = keys.reshape(flat)[:, : rows.length], values.reshape(flat)[:, : rows.length]
-        scores = torch.bmm(query.reshape(flat), keys.transpose(1, 2))
-        weights = (scores.view(count, self.heads, -1).add_(rows.mask)).softmax(-1)
-        mixed = torch.bmm(weights.view(count * self.kv_heads, -1, rows.length), values).view(count, -1)
+            keys, values = keys[rows.slots, :, :length], values[rows.slots, :, :length]
+        flat = count * self.kv_heads
+        group = self.heads // self.kv_heads
+        keys, values = (cache.reshape(flat, -1, self.head_dim)[:, :length] for cache in (keys, values))
+        scores = torch.bmm(keys, query.reshape(flat, group, self.head_dim).transpose(1, 2)).transpose(1, 2)
+        weights = (scores.reshape(count, self.heads, length) + rows.mask).softmax(-1)
+        mixed = torch.bmm(weights.view(flat, group, length), values).view(count, -1)
         return mixed[rows.slots] if rows.span else mixed
 
     def _ragged(self, pieces: list[Piece]) -> Tensor:

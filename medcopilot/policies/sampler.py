@@ -66,7 +66,7 @@ def choose(logits: Tensor, temperatures: list[float], top_ps: list[float], draws
 def _invert(logprobs: Tensor, draws: np.ndarray) -> Tensor:
     """The token at which the cumulative probability passes the draw."""
     cumulative = logprobs.exp().cumsum(-1, dtype=torch.float64)
-    total = cumulative[:, -1:]
+    total = cumulative[:, -1:].contiguous()
     target = torch.from_numpy(draws).to(logprobs.device)[:, None] * total
     picked = torch.searchsorted(cumulative, target, right=True)
     last = torch.searchsorted(cumulative, total)  # the last token that has any probability

@@ -144,12 +144,13 @@ class SlotEngine:
             if work.slot < 0:
                 later.append(work)
                 break
-            if donated >= cached + WORTH_COPYING and donor != work.slot:
+            slot = self._slots[work.slot]
+            cached = shared_prefix(slot.held, work.key)
+            if donated >= cached + WORTH_COPYING:
                 self.decoder.copy(donor, work.slot, donated)
                 cached = donated
             cached = min(cached, len(work.ids) - 1)  # the last token is always fed: its logits are wanted
-            slot = self._slots[work.slot]
-            slot.session, slot.busy, slot.held = work.session, True, work.key
+            slot.session, slot.busy, slot.held = work.session, True, work.key[: 4 * cached]
             admitted.append(work)
             pieces.append(Piece(work.slot, cached, work.ids[cached:]))
             self.reused_tokens += cached
@@ -158,6 +159,8 @@ class SlotEngine:
             return []
         self.computed_tokens += sum(len(piece.ids) for piece in pieces)
         logits = self.decoder.extend(pieces)
+        for work in admitted:
+            self._slots[work.slot].held = work.key
         self._active = self._active + admitted
         return self._append(admitted, logits)
 

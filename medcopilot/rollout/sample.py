@@ -46,6 +46,8 @@ class SampleConfig(BaseModel):
     slices: tuple[Slice, ...] = ()
     """Only these slices; empty: all."""
     tasks_per_dataset: int | None = Field(None, ge=1)
+    skip_tasks: int = Field(0, ge=0)
+    """Leave out the first so many of the seeded order (the ones that another run with the same seed used)."""
     samples: int = Field(1, ge=1)
     temperature: float = Field(0.6, ge=0)
     greedy_first: bool = True
@@ -67,29 +69,38 @@ def build_all(names: tuple[str, ...], builds: dict[str, BuildRequest], root: Pat
     return {name: get_dataset(name).build(builds.get(name, BuildRequest()), root or data_root()) for name in names}
 
 
-def choose_tasks(built: Built, split: Split, slices: tuple[Slice, ...], count: int | None, seed: int) -> list[Task]:
-    """A seeded choice of tasks. With `count` and several slices, each slice keeps its share."""
+def choose_tasks(built: Built, split: Split, slices: tuple[Slice, ...], count: int | None, seed: int, skip: int = 0) -> list[Task]:
+    """A seeded choice of tasks: `count` of them after the first `skip`."""
     tasks = [task for task in built.iter_tasks(split) if not slices or task.slice in slices]
     random.Random(f"{seed}/{split}").shuffle(tasks)
-    return tasks if count is None else tasks[:count]
+    return tasks[skip:] if count is None else tasks[skip : skip + count]
 
 
-def sample_run(config: SampleConfig, progress: Progress = lambda *_: None, *, policy: Policy | None = None,
-               root: Path | None = None) -> Path:
+def sample_run(
+    config: SampleConfig, progress: Progress = lambda *_: None, *, policy: Policy | None = None, root: Path | None = None
+) -> Path:
     """Play what the config says; returns the run folder. The same call again resumes."""
     builts = build_all(config.datasets, config.builds, root)
     backend = open_backend(config.sandbox)
     gym = Gym(backend, builts.values(), protocol=config.protocol)
     if policy is None:
-        licences = {name: get_dataset(name).licence if built.manifest["request"]["source"] else "synthetic"
-                    for name, built in builts.items()}
+        licences = {
+            name: get_dataset(name).licence if built.manifest["request"]["source"] else "synthetic"
+            for name, built in builts.items()
+        }
         policy = load_policy(config.policy, seed=config.seed, detours=config.detours, licences=licences, threads=config.threads)
     # the policy's own record is part of the digest: new weights under an old path are another run
     record = config.model_dump(mode="json", exclude={"out", "concurrency", "box_threads", "threads"})
     record["policy_record"] = policy.describe()
     run = RunFolder.create(config.out, record)
-    run.write_summary({"version": __version__, "gym": gym.describe(), "policy": policy.describe(),
-                       "builds": {name: built.manifest["request"] for name, built in builts.items()}})
+    run.write_summary(
+        {
+            "version": __version__,
+            "gym": gym.describe(),
+            "policy": policy.describe(),
+            "builds": {name: built.manifest["request"] for name, built in builts.items()},
+        }
+    )
     done = run.done()
     jobs = [job for job in _jobs(config, builts) if job.trace_id(policy.name, config.protocol) not in done]
     engine = RolloutEngine(policy, gym, concurrency=config.concurrency, box_threads=config.box_threads)
@@ -104,7 +115,10 @@ def sample_run(config: SampleConfig, progress: Progress = lambda *_: None, *, po
 
 
 def _jobs(config: SampleConfig, builts: dict[str, Built]) -> Iterator[Job]:
-    chosen = [choose_tasks(built, config.split, config.slices, config.tasks_per_dataset, config.seed) for built in builts.values()]
+    chosen = [
+        choose_tasks(built, config.split, config.slices, config.tasks_per_dataset, config.seed, config.skip_tasks)
+        for built in builts.values()
+    ]
     for sample in range(config.samples):
         temperature = 0.0 if sample == 0 and config.greedy_first else config.temperature
         for tasks in chosen:
@@ -130,5 +144,8 @@ class _Meter:
         if now - self._told > 0.5 or self._count == self._owed:
             self._told = now
             eta = (now - self._start) / self._count * (self._owed - self._count)
-            self._progress(self._before + self._count, self._before + self._owed,
-                           {"success": self._success / max(1, self._graded), "infrastructure": self._failed, "eta": eta})
+            self._progress(
+                self._before + self._count,
+                self._before + self._owed,
+                {"success": self._success / max(1, self._graded), "infrastructure": self._failed, "eta": eta},
+            )

@@ -1,0 +1,55 @@
+"""The dataset `mimic_iii`: EHR question answering over SQLite (EHRSQL on MIMIC-III), with a synthetic twin.
+
+Promises: the twin has one database per split, with no patient, admission or stay in common; the real source keeps its split.
+Does not cover: the twin's content (`database`, `tasks`) and the real files (`adapt`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from env.datasets.base import BuildRequest, Dataset, Progress
+from env.datasets.mimic_iii.adapt import adapt_source
+from env.datasets.mimic_iii.database import make_frames, write_database
+from env.datasets.mimic_iii.host import Host
+from env.datasets.mimic_iii.tasks import make_tasks
+from env.errors import UserError
+from env.task import Split, Task
+
+MAX_PATIENTS = 20_000
+"""Five-digit patient numbers and six-digit admission numbers would run out beyond."""
+
+
+class MimicIII(Dataset):
+    """Questions about patients and cohorts over the 17 tables of EHRSQL's MIMIC-III database."""
+
+    name = "mimic_iii"
+    family = "sql"
+    title = "EHR question answering over MIMIC-III (EHRSQL, 17 tables)"
+    licence = "CC-BY-4.0 (questions); data under the licence of the database"
+    paper_counts: ClassVar[dict[Split, int]] = {"train": 9318, "test": 1122}  # type: ignore[misc]
+    reference = "Lee et al., EHRSQL: A Practical Text-to-SQL Benchmark for Electronic Health Records, NeurIPS 2022 D&B"
+
+    def synthesize(self, request: BuildRequest, folder: Path, progress: Progress) -> Iterator[Task]:
+        if request.patients > MAX_PATIENTS:
+            raise UserError(f"mimic_iii: patients={request.patients} is too many: choose at most {MAX_PATIENTS}")
+        splits: tuple[tuple[Split, int | None], ...] = (("train", request.train), ("test", request.test))
+        for part, (split, wanted) in enumerate(splits):
+            count = self.paper_counts[split] if wanted is None else wanted
+            progress(f"mimic_iii {split} database", 0, 1)
+            frames = make_frames(request.seed, request.patients, part)
+            path = folder / f"{split}.sqlite"
+            write_database(frames, path)
+            progress(f"mimic_iii {split} database", 1, 1)
+            host = Host(frames, path)
+            try:
+                for done, task in enumerate(make_tasks(host, split, count, request.seed), start=1):
+                    progress(f"mimic_iii {split} tasks", done, count)
+                    yield task
+            finally:
+                host.close()
+
+    def adapt(self, request: BuildRequest, folder: Path, progress: Progress) -> Iterable[Task]:
+        return adapt_source(request, folder, progress)

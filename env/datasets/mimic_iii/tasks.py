@@ -1,0 +1,210 @@
+"""Tasks of the twin: parameters drawn from the database, gold SQL run, the second program checked, answers kept diverse.
+
+Promises: every task's SQL and pandas programs agree under the strict grader, or the build stops; no answer (abstaining
+included) makes up more than 5 % of a split; answers are never empty and have at most four rows; no question appears twice in a
+split; templates marked `unseen` never appear in training.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from env.datasets.mimic_iii.host import Host
+from env.datasets.mimic_iii.template import PRELUDE, Params, Template
+from env.datasets.mimic_iii.templates_cohort import COHORT_TEMPLATES
+from env.datasets.mimic_iii.templates_patient import PATIENT_TEMPLATES
+from env.datasets.mimic_iii.unanswerable import UNANSWERABLE
+from env.errors import UserError
+from env.task import DataFile, Slice, Split, Task, TaskKey, TaskView, make_task
+from rewards.ehr_answer import judge
+from rewards.types import Evidence
+from rewards.values import as_number, as_text
+
+TEMPLATES: tuple[Template, ...] = PATIENT_TEMPLATES + COHORT_TEMPLATES
+DESCRIPTION = ("SQLite database mimic_iii.sqlite: hospital records (MIMIC-III, 17 tables, text in lower case). "
+               "Now is 2105-12-31 23:59:00. Answer with a value or rows; abstain if the data cannot answer.")
+ANSWER_CAP = 0.045
+"""Largest share of one answer in a split; the promise is 0.05."""
+UNANSWERABLE_SHARE = 0.035
+UNSEEN_SHARE = 0.22
+"""Share of the test split that uses held-out templates."""
+MAX_ROWS = 4
+_TRIES = 60
+_BLOCKS = 8
+
+
+class Disagreement(AssertionError):
+    """The two programs of a task differ: a bug in a template, never a bad row to skip."""
+
+
+@dataclass
+class _Quota:
+    """What a split has already used up."""
+
+    size: int
+    answers: Counter[str] = field(default_factory=Counter)
+    questions: set[str] = field(default_factory=set)
+
+    def admits(self, answer: str) -> bool:
+        return self.answers[answer] < max(1, math.floor(ANSWER_CAP * self.size))
+
+
+def make_tasks(host: Host, split: Split, count: int, seed: int) -> Iterator[Task]:
+    """`count` tasks of a split over its database, in random order of templates.
+
+    Raises:
+        UserError: the database is too small for so many different questions.
+        Disagreement: a template's two programs differ.
+    """
+    rng = np.random.default_rng((seed, zlib.crc32(split.encode())))
+    quota = _Quota(count)
+    unseen = round(count * UNSEEN_SHARE) if split == "test" else 0
+    parts: list[tuple[Slice, int]] = [("train", count)] if split == "train" else [("seen", count - unseen), ("unseen", unseen)]
+    for part, size in parts:
+        yield from _slice(host, rng, quota, split, part, size, math.floor(size * UNANSWERABLE_SHARE), seed)
+
+
+def _slice(host: Host, rng: np.random.Generator, quota: _Quota, split: Split, part: Slice, size: int, abstain: int,
+           seed: int) -> Iterator[Task]:
+    held_out = part == "unseen"
+    live = [t for t in TEMPLATES if t.unseen == held_out]
+    every = size // abstain if abstain else size + 1
+    made = asked = 0
+    while made < size:
+        if not live:
+            raise UserError(f"mimic_iii: only {made} of {size} different {part} questions fit this database: "
+                            "ask for fewer tasks or for more patients")
+        if made % every == every - 1 and asked < abstain:
+            yield _abstention(host, rng, quota, split, part, held_out, seed)
+            made, asked = made + 1, asked + 1
+            continue
+        # One round over all templates in random order, so that every template gets its share.
+        for position in rng.permutation(len(live)).tolist():
+            template = live[position]
+            task = _try(host, rng, quota, template, split, part, seed)
+            if task is None:
+                live = [t for t in live if t is not template]
+                break
+            yield task
+            made += 1
+            if made == size or (made % every == every - 1 and asked < abstain):
+                break
+
+
+def _try(host: Host, rng: np.random.Generator, quota: _Quota, template: Template, split: Split, part: Slice,
+         seed: int) -> Task | None:
+    for _ in range(_TRIES):
+        params = host.draw(template, rng)
+        wording = int(rng.integers(len(template.wordings)))
+        identity = json.dumps([template.name, *(params[name] for name in template.used())])
+        if identity in quota.questions:
+            continue
+        key = solve(host, template, params)
+        if key is None or not quota.admits(answer := answer_key(key.reference, key.args)):
+            continue
+        quota.questions.add(identity)
+        quota.answers[answer] += 1
+        view = _view(template.question(params, wording), split)
+        return make_task(view, key, seed=seed, category=template.category, template=template.name, split=split, slice=part,
+                         cluster=cluster_of(template.name, template.used(), params), licence="synthetic")
+    return None
+
+
+def solve(host: Host, template: Template, params: Params) -> TaskKey | None:
+    """The key of a question, or None where it has no good answer (empty, zero, tied, too long, on a rounding edge).
+
+    Raises:
+        Disagreement: the SQL and the pandas program differ.
+    """
+    sql, body = template.gold(params), template.body(params)
+    rows = host.query(sql)
+    if not rows or len(rows) > MAX_ROWS or any(cell is None for row in rows for cell in row):
+        return None
+    if not template.args.get("yes_no") and rows == [[0]]:
+        return None
+    names = host.run(body)
+    if template.guard and not eval(template.guard, names):
+        return None
+    args = dict(template.args)
+    if "decimals" in args and _on_edge(float(names["answer"]), args["decimals"]):
+        return None
+    reference = _tidy(rows)
+    grade = judge(Evidence(kind="answer", has_value=True, value=names["answer"]), SimpleNamespace(reference=reference, args=args))
+    if not grade.success:
+        raise Disagreement(f"template {template.name!r}: SQL gives {rows}, pandas {names['answer']!r}\n{sql}\n{body}")
+    # Where the answer is itself a patient, a patient's number beside it would be a second guess.
+    extra: list[Any] = [params["p"]] if "p" in template.used() and "p2" not in template.used() else []
+    if template.extra:
+        mapping = eval(template.extra, names)
+        extra.append([_plain(mapping[row[0]]) for row in rows])
+    if extra:
+        args["extra_keys"] = extra
+    return TaskKey(reference=reference, grader="ehr_answer", args=args, gold=sql, gold_language="sql",
+                   gold_alt=PRELUDE + body, hints=template.hints(params))
+
+
+def _abstention(host: Host, rng: np.random.Generator, quota: _Quota, split: Split, part: Slice, held_out: bool,
+                seed: int) -> Task:
+    kinds = [u for u in UNANSWERABLE if u.unseen == held_out]
+    while True:
+        kind = kinds[int(rng.integers(len(kinds)))]
+        pool = host.pool("prescriptions")
+        row = pool.iloc[int(rng.integers(len(pool)))]
+        params = {"p": int(row["subject_id"]), "drug": row["drug"]}
+        question = kind.wordings[int(rng.integers(2))].format(**params)
+        if question not in quota.questions:
+            break
+    quota.questions.add(question)
+    quota.answers["abstain"] += 1
+    hints = {"tables": ["patients"], "columns": {"patients": ["subject_id"]}, "values": [["patients", "subject_id", params["p"]]]}
+    key = TaskKey(reference=None, grader="ehr_answer", args={"impossible": True}, gold="", gold_language="sql", hints=hints)
+    name = f"unanswerable_{kind.name}"
+    return make_task(_view(question, split), key, seed=seed, category="unanswerable", template=name, split=split, slice=part,
+                     cluster=cluster_of(name, ["p"], params), licence="synthetic")
+
+
+def _view(question: str, split: Split) -> TaskView:
+    return TaskView(dataset="mimic_iii", family="sql", question=question, description=DESCRIPTION,
+                    data=(DataFile(name="mimic_iii.sqlite", path=f"{split}.sqlite"),),
+                    answer_kind=("answer", "program", "abstain"))
+
+
+def cluster_of(template: str, used: Sequence[str], params: Params) -> str:
+    """Template x block of patients (or of the other parameters, where no patient is asked about)."""
+    if "p" in used:
+        return f"{template}/{params['p'] // 2 % _BLOCKS}"
+    return f"{template}/{zlib.crc32(json.dumps([params[name] for name in used]).encode()) % _BLOCKS}"
+
+
+def answer_key(reference: Any, args: dict[str, Any]) -> str:
+    """One text per answer that the strict grader would not tell apart (yes and 1 are the same constant)."""
+    if args.get("impossible"):
+        return "abstain"
+    cells = [[as_number(cell) if as_number(cell) is not None else as_text(str(cell)) for cell in row] for row in reference]
+    return json.dumps(sorted(cells, key=str))
+
+
+def _tidy(rows: list[list[Any]]) -> list[list[Any]]:
+    """Float noise away: 0.30000000000000004 is 0.3."""
+    return [[round(cell, 9) if isinstance(cell, float) else cell for cell in row] for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _on_edge(value: float, decimals: int) -> bool:
+    """Whether rounding could go either way, or the value is not a number."""
+    if not math.isfinite(value):
+        return True
+    scaled = abs(value) * 10**decimals
+    return bool(abs(scaled - math.floor(scaled) - 0.5) < 1e-4)

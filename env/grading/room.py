@@ -1,0 +1,165 @@
+"""The grading room: the only place where a submission meets its task's key, and that on the host.
+
+Promises: a submitted program runs once, in a box that the agent never touched, whatever number of graders look at it; the
+key never enters a box; hidden inputs go in one at a time, each into a box of its own; what comes out is plain data. A
+failure of our own machinery is *ungraded*, after one retry in a new box; it is never 0 and never 1.
+Does not cover: how values compare (`rewards`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from env.errors import InfrastructureError, UserError
+from env.grading.text import parse_text
+from env.sandbox.base import Backend, Box, BoxSpec, Execution, Mount, Program
+from env.sandbox.plain import check_plain
+from env.task import Submission, Task, TaskView
+from rewards.registry import get_grader
+from rewards.types import Evidence, EvidencePlan, Grade, Variant
+
+ANSWER_BYTES = 1_000_000
+ANSWER_DEPTH = 32
+FILE_BYTES = 64 << 20
+BOTH: tuple[Variant, ...] = ("strict", "paper")
+
+
+class GradingRoom:
+    """Grades submissions in boxes of its own."""
+
+    def __init__(self, backend: Backend, mounts: Callable[[TaskView], tuple[Mount, ...]]) -> None:
+        self._backend = backend
+        self._mounts = mounts
+
+    def grade(self, task: Task, submission: Submission | None, variants: Iterable[Variant] = BOTH, *, trusted: bool = False,
+              files: Mapping[str, bytes] | None = None, state: Any = None) -> dict[Variant, Grade]:
+        """One grade per variant.
+
+        Args:
+            submission: None when the episode ended without one.
+            trusted: the program is our own (gold, references), so its box may be reused.
+            files: what was collected from the agent's workspace, for a `files` submission.
+            state: what the environment recorded, for a `state` submission.
+
+        Raises:
+            UserError: the task's data is not there.
+        """
+        plans = {variant: get_grader(task.key.grader, variant).plan(task.key) for variant in variants}
+        refused = refusal(submission)
+        if refused is not None:
+            return dict.fromkeys(plans, refused)
+        try:
+            evidence = self._evidence(task, submission, _merge(plans.values()), trusted, files, state)
+        except UserError:
+            raise
+        except InfrastructureError as error:
+            return dict.fromkeys(plans, Grade(None, "infrastructure", detail=str(error), error=type(error).__name__))
+        return {variant: judge(task, variant, evidence) for variant in plans}
+
+    def evidence(self, task: Task, submission: Submission, *, files: tuple[str, ...] = ()) -> Evidence:
+        """What both graders would be shown, and `files` of the workspace: for checks that judge one run against many tasks.
+
+        Raises:
+            InfrastructureError: our own machinery failed.
+        """
+        plans = [get_grader(task.key.grader, variant).plan(task.key) for variant in BOTH]
+        return self._evidence(task, submission, _merge([*plans, EvidencePlan(files=files)]), False, None, None)
+
+    def _evidence(self, task: Task, submission: Submission | None, plan: EvidencePlan, trusted: bool,
+                  files: Mapping[str, bytes] | None, state: Any) -> Evidence:
+        if submission is None:
+            return Evidence(kind="none")
+        if submission.kind == "answer":
+            answer = submission.answer
+            text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+            return Evidence(kind="answer", has_value=True, value=answer, text=text)
+        if submission.kind == "program" and plan.run_program:
+            return self._run(task.view, submission, plan, trusted)
+        if submission.kind == "files":
+            return Evidence(kind="files", files=dict(files or {}))
+        return Evidence(kind=submission.kind, state=state)
+
+    def _run(self, view: TaskView, submission: Submission, plan: EvidencePlan, trusted: bool) -> Evidence:
+        spec = BoxSpec(mounts=self._mounts(view), limits=view.limits, trusted=trusted)
+        program = Program(source=submission.program, language=submission.language)
+        execution, collected = self._in_box(spec, program, plan.want_value, plan.files)
+        outputs = tuple(self._hidden(spec, program, text) for text in plan.inputs) if execution.status == "ok" else ()
+        has_value, value = execution.has_value, execution.value
+        if plan.want_value and not has_value and not execution.unsupported and _complete(execution):
+            has_value, value = parse_text(execution.stdout)
+        return Evidence(kind="program", status=execution.status, has_value=has_value, value=value, text=execution.text,
+                        unsupported=execution.unsupported, outputs=outputs, files=collected)
+
+    def _hidden(self, spec: BoxSpec, program: Program, text: Any) -> dict[str, Any]:
+        """One hidden input: Python text that runs after the program, in a box that has seen no other input."""
+        if not isinstance(text, str) or program.language != "python":
+            raise InfrastructureError("hidden inputs are Python text that follows a Python program")
+        joined = Program(source=f"{program.source}\n{text}\n")
+        execution, _ = self._in_box(spec, joined, True, ())
+        return {"status": execution.status, "has_value": execution.has_value, "value": execution.value,
+                "unsupported": execution.unsupported}
+
+    def _in_box(self, spec: BoxSpec, program: Program, want_value: bool,
+                names: tuple[str, ...]) -> tuple[Execution, dict[str, bytes]]:
+        """Run in a fresh box; once more in another one when the failure was ours.
+
+        Raises:
+            InfrastructureError: it was ours both times.
+        """
+        failure: InfrastructureError = InfrastructureError("no attempt was made")
+        for _ in range(2):
+            try:
+                box: Box = self._backend.open(spec)
+                try:
+                    execution = box.run(program, spec.limits, want_value=want_value)
+                    if execution.status == "infra":
+                        raise InfrastructureError(execution.detail or "the box reported a failure of its own")
+                    return execution, box.read_files(list(names), FILE_BYTES) if names else {}
+                finally:
+                    box.close()
+            except UserError:
+                raise
+            except InfrastructureError as error:
+                failure = error
+        raise failure
+
+
+def _merge(plans: Iterable[EvidencePlan]) -> EvidencePlan:
+    """One plan that gathers what any of the graders wants."""
+    plans = list(plans)
+    return EvidencePlan(run_program=any(plan.run_program for plan in plans),
+                        want_value=any(plan.want_value for plan in plans), want_text=any(plan.want_text for plan in plans),
+                        inputs=tuple(dict.fromkeys(item for plan in plans for item in plan.inputs)),
+                        files=tuple(dict.fromkeys(name for plan in plans for name in plan.files)))
+
+
+def refusal(submission: Submission | None) -> Grade | None:
+    """The grade of an answer that is not plain data of reasonable size."""
+    if submission is None or submission.kind != "answer":
+        return None
+    try:
+        check_plain(submission.answer, ANSWER_DEPTH)
+        size = len(json.dumps(submission.answer))
+    except (ValueError, RecursionError) as error:
+        return Grade(0.0, "malformed", detail=f"the answer is not plain JSON: {error}")
+    if size > ANSWER_BYTES:
+        return Grade(0.0, "malformed", detail=f"the answer has {size} bytes; at most {ANSWER_BYTES} are read")
+    return None
+
+
+def _complete(execution: Execution) -> bool:
+    """Text counts as a value only when the program ended well and nothing of the text is missing."""
+    return execution.status == "ok" and not execution.truncated
+
+
+def judge(task: Task, variant: Variant, evidence: Evidence) -> Grade:
+    """Judge evidence by one grader. What no encoder could turn into plain data, and what a grader trips over, is ungraded."""
+    grader = get_grader(task.key.grader, variant)
+    if evidence.unsupported and grader.plan(task.key).want_value:
+        return Grade(None, "unsupported", detail=f"the value is a {evidence.unsupported}", error="Unsupported")
+    try:
+        return grader.judge(evidence, task.key)
+    except Exception as error:  # a bug in a grader must not count against the agent
+        return Grade(None, "infrastructure", detail=f"{type(error).__name__}: {error}", error="GraderError")

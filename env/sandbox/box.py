@@ -1,0 +1,91 @@
+"""A box in the supervisor: a worker, started again when a program has destroyed it.
+
+Promises: a program that kills or garbles the worker gets the status `died` and an empty workspace, never more: it cannot
+turn its own failure into one of ours. One run at a time; safe to call from many threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from env.errors import BoxDied
+from env.sandbox.base import BoxSpec, Execution, Program
+from env.sandbox.process import Worker
+from env.sandbox.wire import WireError
+from env.task import Limits
+
+
+class WorkerBox:
+    """A `Box` on top of a worker."""
+
+    def __init__(self, spec: BoxSpec, tier: str, start: Callable[[], Worker], release: Callable[[WorkerBox], None], *,
+                 data: str = "/data", root: str = "/workspace") -> None:
+        self.spec = spec
+        self.tier = tier
+        self.worker: Worker | None = start()
+        self._start = start
+        self._release = release
+        self._lock = threading.Lock()
+        self._used = False
+        self._closed = False
+        self._paths = {"/data/": f"{data}/", "/workspace": root} if data != "/data" else {}
+        self._databases = [mount.name for mount in spec.mounts if _is_sqlite(mount.host)]
+
+    def run(self, program: Program, limits: Limits | None = None, *, want_value: bool = False) -> Execution:
+        """See `Box.run`.
+
+        Raises:
+            BoxDied: the box could not be started, or vanished while it ran nothing.
+        """
+        limits = limits or self.spec.limits
+        for old, new in self._paths.items():
+            program = program.model_copy(update={"source": program.source.replace(old, new)})
+        with self._lock:
+            worker = self._living()
+            try:
+                worker.wait_ready()
+            except WireError as error:
+                worker.kill()
+                raise BoxDied(f"a box did not start: {error}") from None
+            self._used = True
+            try:
+                execution = worker.run(program, limits, self._databases, want_value)
+            except WireError as error:
+                worker.kill()
+                self.worker = None
+                return Execution(status="died", detail=f"{error}; the box is started again with an empty /workspace")
+            return execution
+
+    def read_files(self, names: list[str], max_bytes: int) -> dict[str, bytes]:
+        """See `Box.read_files`."""
+        with self._lock:
+            worker = self._living()
+            try:
+                return worker.files(names, max_bytes)
+            except WireError as error:
+                worker.kill()
+                self.worker = None
+                raise BoxDied(f"a box vanished: {error}") from None
+
+    def close(self) -> None:
+        """See `Box.close`. A running program is killed."""
+        if self._closed:
+            return
+        self._closed = True
+        self._release(self)
+
+    def _living(self) -> Worker:
+        if self._closed:
+            raise RuntimeError("the box is closed")
+        if self.worker is None:
+            self.worker = self._start()
+        return self.worker
+
+
+def _is_sqlite(path: object) -> bool:
+    try:
+        with open(str(path), "rb") as handle:
+            return handle.read(16) == b"SQLite format 3\0"
+    except OSError:
+        return False

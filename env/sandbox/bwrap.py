@@ -1,0 +1,210 @@
+"""The bubblewrap backend: one bubblewrap process per box, hosting a worker that forks once per run.
+
+Promises, on top of `env.sandbox.base`: new pid, network, ipc, uts and (where there are) cgroup namespaces; a system-call
+filter; no capabilities; no new privileges; a uid that is nobody's. Started as root, bubblewrap makes the mounts and the
+worker then leaves uid 0 for a uid of the box's own, so host uid 0 never exists inside; started by an ordinary user, a new
+user namespace does the same job. Boxes die with the supervisor, even when it is killed.
+Does not cover: kernel buffers (pipes, sockets), which only a cgroup would bound.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import platform
+import shutil
+import sqlite3
+import subprocess
+import threading
+from collections import OrderedDict
+from itertools import count
+from typing import Any
+
+from env.errors import BoxDied, SandboxUnavailable
+from env.sandbox import layout
+from env.sandbox.base import BoxSpec, Program
+from env.sandbox.box import WorkerBox
+from env.sandbox.process import BOOT, Worker
+from env.sandbox.seccomp import filter_program
+from env.sandbox.spawn import memory_file
+from env.sandbox.wire import WireError
+
+UID_BASE = 1_800_000_000
+"""Root mode: uids from here on, far above those of people and containers."""
+KEEP_TRUSTED = 8
+_PoolKey = tuple[tuple[tuple[str, str], ...], int]
+
+
+class BwrapBackend:
+    """Makes boxes with bubblewrap."""
+
+    name = "bwrap"
+    tier = "bwrap"
+
+    def __init__(self, *, mode: layout.Mode | None = None) -> None:
+        """Find out what works here, with one trial box.
+
+        Args:
+            mode: `root` or `user`; by default root mode for real root, user mode for everybody else.
+
+        Raises:
+            SandboxUnavailable: no bubblewrap, or the kernel does not let it work; the message holds the cure.
+        """
+        found = shutil.which("bwrap")
+        if found is None:
+            raise SandboxUnavailable("bubblewrap is not installed: run `apt-get install bubblewrap` (or ask the administrator)")
+        self._bwrap = found
+        self.mode: layout.Mode = mode or ("root" if os.geteuid() == 0 and _maps_uid(UID_BASE) else "user")
+        self._static = layout.static_arguments(self.mode)
+        self._filter = filter_program()
+        self._environment = layout.environment()
+        self._site = layout.site_folders()
+        self._uids = count(os.getpid() % 4096 << 16)
+        self._lock = threading.Lock()
+        self._open: set[WorkerBox] = set()
+        self._idle: OrderedDict[int, tuple[_PoolKey, Worker]] = OrderedDict()
+        self._closed = False
+        self._try_out()
+        atexit.register(self.close)
+
+    def open(self, spec: BoxSpec) -> WorkerBox:
+        """See `Backend.open`. The start goes on in the background; the first run waits for it."""
+        if self._closed:
+            raise RuntimeError("the backend is closed")
+        arguments = layout.box_arguments(spec, self.mode)
+        first = self._take_idle(spec) if spec.trusted else None
+
+        def start() -> Worker:
+            nonlocal first
+            taken, first = first, None
+            return taken or self._start(arguments)
+
+        box = WorkerBox(spec, self.tier, start, self._release)
+        with self._lock:
+            self._open.add(box)
+        return box
+
+    def describe(self) -> dict[str, Any]:
+        """See `Backend.describe`."""
+        version = subprocess.run([self._bwrap, "--version"], capture_output=True, text=True, check=False).stdout.split()
+        return {"backend": self.name, "tier": self.tier, "bubblewrap": version[-1] if version else "unknown",
+                "python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "kernel": platform.release(),
+                "root": os.geteuid() == 0, "mode": self.mode, "seccomp": self._filter is not None,
+                "uid": f"{UID_BASE}+n, one per box" if self.mode == "root" else f"{os.geteuid()} as 65534",
+                "limits": "rlimits per process; memory, processes and files of the box watched every 50 ms; no cgroup"}
+
+    def close(self) -> None:
+        """See `Backend.close`. Idempotent."""
+        self._closed = True
+        with self._lock:
+            boxes, idle = list(self._open), [worker for _, worker in self._idle.values()]
+            self._idle.clear()
+        for box in boxes:
+            box.close()
+        for worker in idle:
+            worker.kill()
+        atexit.unregister(self.close)
+
+    def _start(self, arguments: list[str], log: int | None = None) -> Worker:
+        """Start bubblewrap; its arguments go through a descriptor, where the box cannot read them."""
+        full = [*self._static, *arguments]
+        descriptors = {}
+        if self._filter is not None:
+            descriptors[5] = memory_file(self._filter)
+            full += ["--seccomp", "5"]
+        descriptors[4] = memory_file(b"".join(text.encode() + b"\0" for text in full))
+        if log is not None:
+            descriptors[2] = log
+        uid = UID_BASE + next(self._uids) % (1 << 28) if self.mode == "root" else 0
+        config = {"uid": uid, "environment": {**self._environment, "PYTHONPATH": ":".join(self._site)}, "site": self._site,
+                  "isolated": True, "private": ["/workspace", "/tmp", "/dev/shm"], "root": "/workspace", "data": "/data",
+                  "shell": "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh"}
+        argv = [self._bwrap, "--args", "4", "--", layout.interpreter(), "-S", "-s", "-P", "-X", "utf8", "-c", BOOT]
+        try:
+            return Worker(argv, config, descriptors, self._environment)
+        except OSError as error:
+            raise BoxDied(f"a box could not be started: {error}") from None
+
+    def _release(self, box: WorkerBox) -> None:
+        with self._lock:
+            self._open.discard(box)
+        worker = box.worker
+        if worker is None:
+            return
+        if box.spec.trusted and not self._closed and not worker.dead:
+            try:
+                worker.wipe()
+            except WireError:
+                worker.kill()
+                return
+            with self._lock:
+                self._idle[worker.pid] = (_key(box.spec), worker)
+                worker = self._idle.popitem(last=False)[1][1] if len(self._idle) > KEEP_TRUSTED else None
+        if worker is not None:
+            worker.kill()
+
+    def _take_idle(self, spec: BoxSpec) -> Worker | None:
+        with self._lock:
+            for pid in reversed(self._idle):
+                if self._idle[pid][0] == _key(spec):
+                    return self._idle.pop(pid)[1]
+        return None
+
+    def _try_out(self) -> None:
+        """One box that must work, else the reason and its cure."""
+        log = os.memfd_create("bwrap-log", os.MFD_CLOEXEC)
+        try:
+            worker = self._start(layout.box_arguments(BoxSpec(), self.mode), log)
+            try:
+                run = worker.run(Program(source="answer = 1"), BoxSpec().limits, [], True)
+            except WireError:
+                run = None
+            finally:
+                worker.kill()
+            if run is None or run.value != 1:
+                os.lseek(log, 0, os.SEEK_SET)
+                said = os.read(log, 2000).decode("utf-8", "replace").strip() or (run.stderr.strip() if run else "")
+                raise SandboxUnavailable(_cure(said))
+        except BoxDied as error:
+            raise SandboxUnavailable(f"{error}: run `apt-get install --reinstall bubblewrap`") from None
+        finally:
+            os.close(log)
+
+
+def _key(spec: BoxSpec) -> _PoolKey:
+    return tuple((mount.name, str(mount.host)) for mount in spec.mounts), spec.limits.file_mb
+
+
+def _maps_uid(uid: int) -> bool:
+    """True when this uid exists in our user namespace (in a rootless container it may not)."""
+    try:
+        with open("/proc/self/uid_map", encoding="ascii") as handle:
+            return any(int(first) <= uid < int(first) + int(length)
+                       for first, _, length in (line.split() for line in handle))
+    except (OSError, ValueError):
+        return False
+
+
+def _setting(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as handle:
+            return handle.read().strip()
+    except OSError:
+        return ""
+
+
+def _cure(said: str) -> str:
+    """One sentence: what failed and what to do."""
+    reason = said.splitlines()[-1] if said else "no message"
+    if _setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return ("AppArmor denies user namespaces to bubblewrap here: run `sysctl -w "
+                f"kernel.apparmor_restrict_unprivileged_userns=0` as root ({reason})")
+    if _setting("/proc/sys/kernel/unprivileged_userns_clone") == "0":
+        return ("the kernel denies user namespaces to ordinary users: run `sysctl -w kernel.unprivileged_userns_clone=1` "
+                f"as root ({reason})")
+    if _setting("/proc/sys/user/max_user_namespaces") == "0":
+        return f"user namespaces are switched off: run `sysctl -w user.max_user_namespaces=15000` as root ({reason})"
+    if "permission" in said.lower() or "not permitted" in said.lower():
+        return ("namespaces are denied here, as in a container without the right to make them: start the container with "
+                f"`--security-opt seccomp=unconfined --cap-add SYS_ADMIN` ({reason})")
+    return f"bubblewrap does not work here: try `bwrap --ro-bind / / true` to see why ({reason})"

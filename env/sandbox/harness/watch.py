@@ -1,0 +1,206 @@
+"""Watches one run from the worker: drains its output, keeps its deadlines and the limits of the whole box, and ends it.
+
+Promises: output is drained as it comes, head and tail kept, so a flood costs no memory; memory, processes and inodes of the
+whole box are watched, because rlimits only bind single processes; after a run everything else in the box is dead.
+"""
+
+from __future__ import annotations
+
+import _signal
+import posix
+import select
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+TICK_MS = 50
+OUTPUT_CAP = 128 << 20
+VALUE_CAP = 8 << 20
+INODE_CAP = 200_000
+PRIVATE = ("/workspace", "/tmp", "/dev/shm")
+
+
+class Sink:
+    """Keeps the head and the tail of a stream and counts the rest."""
+
+    def __init__(self, keep: int) -> None:
+        self.half = max(keep // 2, 1)
+        self.head = bytearray()
+        self.tail = bytearray()
+        self.total = 0
+
+    def add(self, part: bytes) -> None:
+        self.total += len(part)
+        room = self.half - len(self.head)
+        if room > 0:
+            self.head += part[:room]
+            part = part[room:]
+        self.tail += part
+        if len(self.tail) > 2 * self.half + (1 << 16):
+            del self.tail[:-self.half]
+
+    @property
+    def cut(self) -> int:
+        """Bytes left out between head and tail."""
+        return max(0, self.total - 2 * self.half)
+
+    def data(self) -> bytes:
+        """Head and tail; when something was cut, the tail is exactly the last half."""
+        return bytes(self.head + self.tail[-self.half:])
+
+
+class Run:
+    """One program being watched: drains, deadlines, limits of the whole box, and its end."""
+
+    OK, SOFT, HARD, OOM, KILLED, OUTPUT = range(6)
+
+    def __init__(self, pid: int, read: list[int], request: dict[str, Any], isolated: bool, started: float) -> None:
+        self.pid, self.request, self.isolated = pid, request, isolated
+        self.sinks = [Sink(request["keep"]), Sink(request["keep"]), Sink(2 * VALUE_CAP)]
+        self.state, self.exit_code, self.cpu, self.detail = Run.OK, 0, 0, ""
+        self._open = dict(zip(read, self.sinks, strict=True))
+        self._soft = started + request["seconds"]
+        self._hard = self._soft + request["grace"]
+        self._poll = select.poll()
+        for fd in read:
+            self._poll.register(fd, select.POLLIN)
+        try:
+            self._exit_fd = posix.pidfd_open(pid)
+            self._poll.register(self._exit_fd, select.POLLIN)
+        except OSError:  # before Linux 5.3: ask again and again
+            self._exit_fd = -1
+
+    def watch(self) -> None:
+        """Until the program has ended, by itself or by us; then nothing of it is left."""
+        while not self._ended():
+            now = time.monotonic()
+            if now >= self._hard and self.state in (Run.OK, Run.SOFT):
+                self._stop(Run.HARD)
+            elif now >= self._soft and self.state == Run.OK:
+                self.state = Run.SOFT
+                self._signal(_signal.SIGINT)
+            due = (self._hard if self.state == Run.SOFT else self._soft) - now
+            wait = TICK_MS if self._exit_fd >= 0 else 2
+            events = self._poll.poll(max(0, min(wait, int(due * 1000) + 1)) if self.state in (Run.OK, Run.SOFT) else wait)
+            self._drain(events)
+            if not events and self.state in (Run.OK, Run.SOFT):
+                self._check_box()
+        left_over = kill_all(self.isolated)
+        if not self.isolated:
+            self._signal(_signal.SIGKILL)
+        deadline = time.monotonic() + 2.0
+        while self._open and time.monotonic() < deadline:
+            self._drain(self._poll.poll(0 if left_over is None else TICK_MS))
+            if left_over is None and not self.isolated:
+                break
+        for fd in [*self._open, *([self._exit_fd] if self._exit_fd >= 0 else [])]:
+            posix.close(fd)
+
+    def _ended(self) -> bool:
+        pid, status, usage = posix.wait4(self.pid, posix.WNOHANG)
+        if pid == 0:
+            return False
+        self.exit_code = posix.waitstatus_to_exitcode(status)
+        self.cpu = int((usage.ru_utime + usage.ru_stime) * 1e6)
+        if self._exit_fd >= 0:
+            self._poll.unregister(self._exit_fd)
+        return True
+
+    def _drain(self, events: list[tuple[int, int]]) -> None:
+        for fd, _ in events:
+            sink = self._open.get(fd)
+            if sink is None:
+                continue
+            part = posix.read(fd, 1 << 16)
+            if not part:
+                self._poll.unregister(fd)
+                posix.close(fd)
+                del self._open[fd]
+                continue
+            sink.add(part)
+            if sink.total > (VALUE_CAP if sink is self.sinks[2] else OUTPUT_CAP) and self.state in (Run.OK, Run.SOFT):
+                self._stop(Run.OUTPUT, f"more than {sink.total >> 20} MiB of output")
+
+    def _check_box(self) -> None:
+        """Memory, processes and inodes of the whole box."""
+        if not self.isolated:
+            return
+        used, count = 0, 0
+        for name in posix.listdir("/proc"):
+            if name[0] in "123456789" and name not in ("1", "2"):
+                memory = _memory(name)
+                used, count = used + memory, count + (memory > 0)
+        if used > self.request["memory"]:
+            self._stop(Run.OOM, f"the box used {used >> 20} MiB")
+        elif count > self.request["processes"]:
+            self._stop(Run.KILLED, f"{count} processes")
+        else:
+            for folder in PRIVATE:
+                stat = posix.statvfs(folder)
+                if stat.f_files - stat.f_ffree > INODE_CAP:
+                    self._stop(Run.KILLED, f"more than {INODE_CAP} files in {folder}")
+
+    def _stop(self, state: int, detail: str = "") -> None:
+        self.state, self.detail = state, detail
+        self._signal(_signal.SIGKILL)
+        if self.isolated:
+            _kill_everything()
+
+    def _signal(self, number: int) -> None:
+        try:
+            posix.killpg(self.pid, number)
+        except ProcessLookupError:  # it has not reached setsid yet, or is gone
+            try:
+                posix.kill(self.pid, number)
+            except ProcessLookupError:
+                return
+
+
+def _memory(pid: str) -> int:
+    """Anonymous and shared memory of a process in bytes."""
+    try:
+        fd = posix.open(f"/proc/{pid}/status", posix.O_RDONLY)
+    except OSError:
+        return 0
+    try:
+        text = posix.read(fd, 8192)
+    except OSError:
+        return 0
+    finally:
+        posix.close(fd)
+    total = 0
+    for field in (b"RssAnon:", b"RssShmem:"):
+        _, found, rest = text.partition(field)
+        if found:
+            total += int(rest.split(None, 1)[0]) * 1024
+    return total
+
+
+def _kill_everything() -> bool:
+    """SIGKILL to every process of the pid namespace but its init and us. True when there was one."""
+    if posix.getpid() != 2:  # never outside a namespace of our own
+        posix._exit(72)
+    try:
+        posix.kill(-1, _signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def kill_all(isolated: bool) -> int | None:
+    """Kill what a program left behind and wait for its death. None when nothing was left."""
+    if not isolated or not _kill_everything():
+        return None
+    deadline = time.monotonic() + 10.0
+    while _kill_everything():
+        try:
+            while posix.waitpid(-1, posix.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            pass
+        if time.monotonic() > deadline:
+            posix._exit(73)
+        select.select([], [], [], 0.001)
+    return 1

@@ -1,0 +1,236 @@
+"""The worker: the one long-lived process of a box. It forks a fresh process per run and never executes agent text itself.
+
+Promises: agent processes hold none of its descriptors and (it being non-dumpable) cannot open them through /proc; nothing but
+read-only library code is ever imported here.
+Does not cover: watching a run (`watch.py`), and keeping a same-uid program from killing the worker: then the supervisor sees
+the end of the stream, `died`.
+
+Wire: requests are length-prefixed marshal (the supervisor is trusted by the box, never the reverse); replies are a fixed
+header of integers followed by raw bytes, see `env.sandbox.wire`.
+"""
+
+from __future__ import annotations
+
+import _signal
+import gc
+import marshal
+import posix
+import resource
+import sys
+import time
+
+TYPE_CHECKING = False  # `typing` itself costs milliseconds
+if TYPE_CHECKING:
+    from typing import Any
+
+CONTROL = 3
+MAGIC = b"MCB1"
+READY, RESULT, FILES, WIPED = 1, 2, 3, 4
+PRELOAD = frozenset(("sqlite3", "json", "re", "datetime", "math", "statistics", "collections", "csv", "itertools", "functools",
+                     "decimal", "random", "numpy", "pandas", "scipy", "sklearn", "statsmodels"))
+"""Read-only library code that the worker may import before forking, so that later runs of the box get it for free."""
+
+_loaded: dict[str, dict[str, Any]] = {}
+
+
+class Gone(Exception):
+    """The supervisor closed the control socket."""
+
+
+def serve(code: dict[str, Any], config: dict[str, Any]) -> None:
+    """Drop privileges, say ready, answer requests until the supervisor hangs up."""
+    _become(config)
+    for name, text in config["environment"].items():
+        posix.putenv(name, text)
+        posix.environ[name.encode()] = text.encode()
+    sys.path.extend(config["site"])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2):
+        _signal.signal(number, _signal.SIG_IGN)
+    gc.disable()
+    gc.freeze()
+    try:
+        _reply(READY, config["nonce"], [posix.getpid(), posix.getuid()])
+        while True:
+            request = marshal.loads(_read(int.from_bytes(_read(8), "little")))
+            if request["op"] == "run":
+                _run(request, code, config)
+            elif request["op"] == "files":
+                _files(request)
+            else:
+                _load("watch", code)["kill_all"](config["isolated"])
+                for folder in config["private"]:
+                    _empty(folder)
+                _reply(WIPED, request["nonce"])
+    except (Gone, BrokenPipeError, ConnectionResetError):
+        posix._exit(0)
+
+
+def _become(config: dict[str, Any]) -> None:
+    """Take the box's own unprivileged uid. The change of uid makes the process non-dumpable; without one, prctl does."""
+    if config["uid"]:
+        posix.setgroups([])
+        posix.setresgid(config["uid"], config["uid"], config["uid"])
+        posix.setresuid(config["uid"], config["uid"], config["uid"])
+        return
+    import _ctypes  # the bare module: `ctypes` takes milliseconds more
+
+    class Int(_ctypes._SimpleCData):
+        _type_ = "i"
+
+    class Function(_ctypes.CFuncPtr):
+        _flags_ = _ctypes.FUNCFLAG_CDECL
+        _restype_ = Int
+
+    libc = _ctypes.dlopen(None, 2)  # type: ignore[arg-type]
+    if Function(_ctypes.dlsym(libc, "prctl"))(Int(4), Int(0), Int(0), Int(0), Int(0)) != 0:  # PR_SET_DUMPABLE = 4
+        posix._exit(71)
+
+
+def _read(size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        part = posix.read(CONTROL, min(size - len(parts), 1 << 20))
+        if not part:
+            raise Gone
+        parts += part
+    return bytes(parts)
+
+
+def _reply(kind: int, nonce: int, numbers: list[int] | None = None, *payloads: bytes) -> None:
+    """Header: magic, kind, nonce, six numbers, four payload lengths; then the payloads."""
+    numbers = ((numbers or []) + [0] * 6)[:6]
+    lengths = ([len(p) for p in payloads] + [0] * 4)[:4]
+    data = MAGIC + b"".join(n.to_bytes(8, "little", signed=True) for n in [kind, nonce, *numbers, *lengths])
+    view = memoryview(data + b"".join(payloads))
+    while view:
+        view = view[posix.write(CONTROL, view):]
+
+
+def _load(name: str, code: dict[str, Any]) -> dict[str, Any]:
+    """A harness file, executed once."""
+    if name not in _loaded:
+        module: dict[str, Any] = {"__name__": name}
+        exec(marshal.loads(code[name]), module)
+        _loaded[name] = module
+        gc.freeze()
+    return _loaded[name]
+
+
+def _preload(source: str) -> None:
+    """Import library modules that the program's import lines name. Only read-only folders are on the worker's path."""
+    fresh = False
+    for line in source.split("\n", 400)[:400]:
+        words = line.split(None, 2)
+        if len(words) < 2 or words[0] not in ("import", "from"):
+            continue
+        for name in words[1].split(",") if words[0] == "from" else line.strip()[7:].split(","):
+            name = name.split()[0] if name.split() else ""
+            if name.partition(".")[0] in PRELOAD and name not in sys.modules:
+                try:
+                    __import__(name)
+                except BaseException:  # the program will meet the same error in its own process
+                    continue
+                fresh = True
+    if fresh:
+        gc.freeze()
+
+
+def _run(request: dict[str, Any], code: dict[str, Any], config: dict[str, Any]) -> None:
+    started = time.monotonic()
+    if request["language"] == "python":
+        _preload(request["source"])
+    if request["language"] != "shell":  # once per worker, for all its children
+        _load("program" if request["language"] == "python" else "query", code)
+    if request["want_value"]:
+        _load("encode", code)
+    pipes = [posix.pipe(), posix.pipe(), posix.pipe()]
+    pid = posix.fork()
+    if pid == 0:
+        try:
+            _child(request, code, config, [write for _, write in pipes])
+        except BaseException as error:  # e.g. no memory for the harness itself
+            posix.write(2, f"{type(error).__name__}: {error}\n".encode("utf-8", "replace"))
+        finally:
+            posix._exit(70)
+    for _, write in pipes:
+        posix.close(write)
+    run = _load("watch", code)["Run"](pid, [read for read, _ in pipes], request, config["isolated"], started)
+    run.watch()
+    numbers = [run.state, run.exit_code, int((time.monotonic() - started) * 1e6), run.cpu, run.sinks[0].cut, run.sinks[1].cut]
+    _reply(RESULT, request["nonce"], numbers, *(sink.data() for sink in run.sinks), run.detail.encode())
+
+
+def _child(request: dict[str, Any], code: dict[str, Any], config: dict[str, Any], write: list[int]) -> None:
+    """The fresh process: own session, own descriptors, limits; then the program. Does not return."""
+    posix.setsid()
+    posix.dup2(write[0], 1)
+    posix.dup2(write[1], 2)
+    posix.dup2(write[2], 3, False)
+    posix.closerange(4, 64)
+    for number in (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2):
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    posix.chdir(config["root"])
+    for name, amount in request["rlimits"].items():
+        which = getattr(resource, name)
+        hard = resource.getrlimit(which)[1]
+        amount = amount if hard == resource.RLIM_INFINITY else min(amount, hard)
+        resource.setrlimit(which, (amount, amount))
+    gc.enable()
+    if request["language"] == "shell":
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+        _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+        _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+        shell = config["shell"]
+        posix.execv(shell, [shell, "-c", request["source"]])
+    encode = _load("encode", code)["encode"] if request["want_value"] else None
+    _load("program" if request["language"] == "python" else "query", code)["main"](request, encode)
+
+
+def _files(request: dict[str, Any]) -> None:
+    """Regular files below /workspace: no links followed, no special files opened for long, size capped."""
+    parts = []
+    for index, name in enumerate(request["names"]):
+        data = _read_file(request["root"], name, request["max_bytes"])
+        if data is not None:
+            parts.append(index.to_bytes(8, "little") + len(data).to_bytes(8, "little") + data)
+    _reply(FILES, request["nonce"], None, b"".join(parts))
+
+
+def _read_file(root: str, name: str, max_bytes: int) -> bytes | None:
+    fds: list[int] = []
+    try:
+        fds.append(posix.open(root, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC))
+        steps = [step for step in name.split("/") if step not in ("", ".")]
+        for number, step in enumerate(steps):
+            kind = posix.O_NONBLOCK if number == len(steps) - 1 else posix.O_DIRECTORY
+            if step == "..":
+                return None
+            fds.append(posix.open(step, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC | kind, dir_fd=fds[-1]))
+        stat = posix.fstat(fds[-1])
+        if stat.st_mode & 0o170000 != 0o100000 or stat.st_size > max_bytes:
+            return None
+        data = bytearray()
+        while len(data) <= max_bytes:
+            part = posix.read(fds[-1], min(1 << 20, max_bytes + 1 - len(data)))
+            if not part:
+                return bytes(data)
+            data += part
+        return None
+    except OSError:
+        return None
+    finally:
+        for fd in fds:
+            posix.close(fd)
+
+
+def _empty(folder: str) -> None:
+    """Remove everything below a folder. Nothing else runs at this time."""
+    for entry in posix.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            posix.chmod(entry.path, 0o700)
+            _empty(entry.path)
+            posix.rmdir(entry.path)
+        else:
+            posix.unlink(entry.path)

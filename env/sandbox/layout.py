@@ -1,0 +1,119 @@
+"""What a bubblewrap box looks like inside: mounts, environment, namespaces, as bubblewrap arguments.
+
+Promises: only the system's /usr, the interpreter's own prefix, its site-packages and the files of the spec are bound, all
+read-only; anything of ours that happens to lie below one of those is covered by an empty tmpfs. Everything writable is a
+tmpfs with a size.
+Does not cover: starting it (`env.sandbox.bwrap`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+from env.datasets.base import data_root
+from env.errors import UserError
+from env.sandbox.base import BoxSpec, Mount
+
+Mode = Literal["root", "user"]
+_SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_ETC = ("/etc/ld.so.cache", "/etc/alternatives")
+
+
+def interpreter() -> str:
+    """The real file of the running interpreter."""
+    return os.path.realpath(sys.executable)
+
+
+def site_folders() -> list[str]:
+    """Folders of installed packages on our path."""
+    named = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    return [str(Path(path).absolute()) for path in dict.fromkeys(named) if Path(path).is_dir()]
+
+
+def bound_folders() -> list[str]:
+    """Host folders a box sees, outermost first, none inside another."""
+    wanted = ["/usr", sys.base_prefix, str(Path(interpreter()).parent.parent), *site_folders()]
+    bound: list[str] = []
+    for folder in sorted({os.path.normpath(path) for path in wanted}, key=len):
+        if not any(_inside(folder, other) for other in bound):
+            bound.append(folder)
+    return bound
+
+
+def hidden_folders(bound: list[str]) -> list[str]:
+    """Our own folders that a bound one would show: built data, runs, the working directory."""
+    here = Path.cwd()
+    ours = {str(path.resolve()) for path in (here, here / "data", here / "runs", data_root()) if path.is_dir()}
+    packages = [*site_folders(), sys.base_prefix]
+    return sorted(path for path in ours
+                  if any(_inside(path, folder) for folder in bound) and not any(_inside(item, path) for item in packages))
+
+
+def environment() -> dict[str, str]:
+    """The whole environment of a box; nothing is inherited."""
+    one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
+    return {"PATH": f"{Path(interpreter()).parent}:/usr/local/bin:/usr/bin:/bin", "HOME": "/workspace", "TMPDIR": "/tmp",
+            "USER": "agent", "LOGNAME": "agent", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", "TERM": "dumb",
+            "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1", "PYTHONIOENCODING": "utf-8",
+            "MPLBACKEND": "Agg", "MPLCONFIGDIR": "/tmp", "LOKY_MAX_CPU_COUNT": "1", **one}
+
+
+def static_arguments(mode: Mode) -> list[str]:
+    """The part of the arguments that all boxes share."""
+    arguments = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+                 "--die-with-parent", "--new-session", "--hostname", "box"]
+    if mode == "root":  # the worker leaves uid 0 for good before it listens; see `env.sandbox.harness.worker`
+        arguments += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        arguments += ["--unshare-user", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL"]
+    bound = bound_folders()
+    parents = {str(parent) for folder in bound for parent in Path(folder).parents} - {"/"}
+    for folder in [*sorted(parents, key=len), "/etc", "/data"]:  # bubblewrap itself would make them for their owner only
+        arguments += ["--perms", "0755", "--dir", folder]
+    for folder in bound:
+        arguments += ["--ro-bind", folder, folder]
+    for path in _SYSTEM:
+        if os.path.islink(path):
+            arguments += ["--symlink", os.readlink(path), path]
+        elif os.path.isdir(path):
+            arguments += ["--ro-bind", path, path]
+    for path in _ETC:
+        arguments += ["--ro-bind-try", path, path]
+    for path in hidden_folders(bound):
+        arguments += ["--size", "4096", "--tmpfs", path, "--remount-ro", path]
+    return arguments
+
+
+def box_arguments(spec: BoxSpec, mode: Mode) -> list[str]:
+    """The part that belongs to one spec.
+
+    Raises:
+        UserError: a file of the spec is missing, unreadable for the box, or badly named.
+    """
+    size = str(spec.limits.file_mb << 20)
+    arguments = ["--proc", "/proc", "--dev", "/dev"]
+    for folder in ("/dev/shm", "/tmp", "/workspace"):
+        arguments += ["--perms", "1777", "--size", size, "--tmpfs", folder]
+    for mount in spec.mounts:
+        _check(mount, mode)
+        arguments += ["--ro-bind", str(mount.host), f"/data/{mount.name}"]
+    return [*arguments, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/workspace"]
+
+
+def _check(mount: Mount, mode: Mode) -> None:
+    if not mount.name or mount.name in (".", "..") or "/" in mount.name or "\0" in mount.name:
+        raise UserError(f"data file name {mount.name!r}: must be a plain file name, since it appears below /data")
+    try:
+        bits = mount.host.stat().st_mode
+    except OSError as error:
+        raise UserError(f"{mount.host}: cannot be read ({error.strerror}); build the dataset again") from None
+    needed = 0o005 if mount.host.is_dir() else 0o004
+    if mode == "root" and bits & needed != needed:
+        raise UserError(f"{mount.host}: boxes run as an unprivileged user and cannot read it; run `chmod o+rX {mount.host}`")
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")

@@ -1,0 +1,205 @@
+"""One started worker, as the supervisor sees it: requests in, `Execution`s out.
+
+Promises: whatever the box says or does not say, `run` returns within its limits plus a margin; only a well-formed reply to
+this very request counts, everything else is `WireError`.
+Does not cover: starting again after that (`env.sandbox.box`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import math
+import os
+import secrets
+import signal
+import socket
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from env.sandbox import wire
+from env.sandbox.base import Execution, Program, Status
+from env.sandbox.plain import load_plain
+from env.sandbox.spawn import spawn
+from env.sandbox.wire import Reply, Wire, WireError
+from env.task import Limits
+
+BOOT = ("import posix,marshal\n"
+        "def r(n):\n b=b''\n while len(b)<n:\n  c=posix.read(3,n-len(b))\n  if not c:posix._exit(0)\n  b+=c\n return b\n"
+        "m=marshal.loads(r(int.from_bytes(r(8),'little')))\n"
+        "g={'__name__':'worker'}\nexec(marshal.loads(m['code']['worker']),g)\ng['serve'](m['code'],m['config'])\n")
+START_SECONDS = 60.0
+MARGIN_SECONDS = 30.0
+"""How late an answer may be on a loaded machine before the box counts as dead."""
+VALUE_CAP = 8 << 20
+_STATES: tuple[Status, ...] = ("ok", "timeout_soft", "timeout_hard", "oom", "killed", "output_limit")
+_MIB = 1 << 20
+
+
+@cache
+def harness_code() -> dict[str, bytes]:
+    """The harness files, compiled and marshalled. The box's interpreter is the one that runs us."""
+    code = {}
+    for name in ("worker", "watch", "program", "query", "encode"):
+        source = resources.files("env.sandbox.harness").joinpath(f"{name}.py").read_text(encoding="utf-8")
+        code[name] = marshal.dumps(compile(source, f"<box {name}>", "exec", dont_inherit=True, optimize=2))
+    return code
+
+
+class Worker:
+    """A worker process and the socket to it."""
+
+    def __init__(self, argv: list[str], config: dict[str, Any], descriptors: dict[int, int],
+                 environment: dict[str, str]) -> None:
+        """Start it. `descriptors`: more of ours that the process gets (closed here afterwards, but for 2)."""
+        ours, theirs = socket.socketpair()
+        self._wire = Wire(ours)
+        self._nonce = secrets.randbits(62)
+        self._ready = False
+        self._owner = os.getpid()
+        self._config = {**config, "nonce": self._nonce}
+        self.dead = False
+        null = os.open(os.devnull, os.O_RDWR)
+        try:
+            wanted = {0: null, 1: null, 2: null, 3: theirs.fileno(), **descriptors}
+            self.pid = spawn(argv, wanted, environment)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(null)
+            for number, fd in descriptors.items():
+                if number > 2:
+                    os.close(fd)
+        with contextlib.suppress(WireError):  # told when the first answer is missing
+            self._wire.send_boot(marshal.dumps({"code": harness_code(), "config": self._config}))
+
+    def wait_ready(self) -> None:
+        """Until the worker has dropped its privileges and said so.
+
+        Raises:
+            WireError: it did not start.
+        """
+        if not self._ready:
+            self._wire.receive(wire.READY, self._nonce, START_SECONDS, 0)
+            self._ready = True
+
+    def run(self, program: Program, limits: Limits, databases: list[str], want_value: bool) -> Execution:
+        """Run one program.
+
+        Raises:
+            WireError: the box died or broke the protocol on the way.
+        """
+        self.wait_ready()
+        grace = min(1.0, 0.05 + 0.25 * limits.exec_seconds)
+        request = {"op": "run", "language": program.language, "source": _clean(program.source), "want_value": want_value,
+                   "database": _clean(program.database), "databases": databases, "keep": limits.output_bytes,
+                   "seconds": limits.exec_seconds, "grace": grace, "memory": limits.memory_mb * _MIB,
+                   "processes": limits.processes, "rlimits": _rlimits(limits), "root": self._config["root"],
+                   "data": self._config["data"]}
+        seconds = limits.exec_seconds + grace + MARGIN_SECONDS
+        reply = self._wire.request(request, wire.RESULT, seconds, 2 * limits.output_bytes + 2 * VALUE_CAP + 4096)
+        return _execution(reply, limits.output_bytes, want_value)
+
+    def files(self, names: list[str], max_bytes: int) -> dict[str, bytes]:
+        """Regular files below the workspace; see `Box.read_files`.
+
+        Raises:
+            WireError: as above.
+        """
+        self.wait_ready()
+        request = {"op": "files", "names": names, "max_bytes": max_bytes, "root": self._config["root"]}
+        reply = self._wire.request(request, wire.FILES, MARGIN_SECONDS, len(names) * (max_bytes + 16))
+        data, found, position = reply.payloads[0], {}, 0
+        while position < len(data):
+            index, size = (int.from_bytes(data[position + at:position + at + 8], "little") for at in (0, 8))
+            if index >= len(names) or size > max_bytes or position + 16 + size > len(data):
+                raise WireError("the box sent something that is not a list of files")
+            found[names[index]] = data[position + 16:position + 16 + size]
+            position += 16 + size
+        return found
+
+    def wipe(self) -> None:
+        """Kill leftovers and empty the private folders.
+
+        Raises:
+            WireError: as above.
+        """
+        self.wait_ready()
+        self._wire.request({"op": "wipe"}, wire.WIPED, MARGIN_SECONDS, 0)
+
+    def kill(self) -> None:
+        """Kill the box and wait until nothing of it is left. Idempotent."""
+        if self.dead:
+            return
+        self.dead = True
+        if self._owner == os.getpid():  # a fork of the supervisor only drops its copy of the socket
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self._wire.wait_end(5.0)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.pid, 0)
+        self._wire.hang_up()
+
+
+def _clean(text: str) -> str:
+    """Marshal and compile want text without lone surrogates."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _rlimits(limits: Limits) -> dict[str, int]:
+    """Limits of single processes; those of the whole box are watched by the worker.
+
+    RLIMIT_DATA bounds what a process may really write to; the address space gets 4 GiB on top, because libraries reserve
+    far more than they use.
+    """
+    memory = limits.memory_mb * _MIB
+    return {"RLIMIT_DATA": memory, "RLIMIT_AS": memory + (4 << 30), "RLIMIT_FSIZE": limits.file_mb * _MIB,
+            "RLIMIT_CPU": math.ceil(limits.exec_seconds * (os.cpu_count() or 1)) + 5, "RLIMIT_NOFILE": 512,
+            "RLIMIT_NPROC": limits.processes + 2, "RLIMIT_CORE": 0}
+
+
+def _execution(reply: Reply, keep: int, want_value: bool) -> Execution:
+    state, exit_code, micros, cpu, cut_out, cut_err = reply.numbers
+    out, err, tagged, detail = reply.payloads
+    if not 0 <= state < len(_STATES) or micros < 0 or cpu < 0 or not -64 <= exit_code <= 255:
+        raise WireError("the box sent a result that makes no sense")
+    status = _STATES[state]
+    note = detail.decode("utf-8", "replace")[:500]
+    if status == "ok" and exit_code:
+        status, note = _ending(exit_code, tagged)
+    fields: dict[str, Any] = {}
+    if want_value and status == "ok" and tagged:
+        try:
+            fields = _value(tagged)
+        except ValueError as error:
+            status, note = "died", f"the value channel was tampered with: {error}"
+    return Execution(status=status, exit_code=exit_code, stdout=_text(out, cut_out, keep), stderr=_text(err, cut_err, keep),
+                     truncated=bool(cut_out or cut_err), seconds=micros / 1e6, cpu_seconds=cpu / 1e6, detail=note, **fields)
+
+
+def _ending(exit_code: int, tagged: bytes) -> tuple[Status, str]:
+    if exit_code > 0:
+        return ("oom", "out of memory") if tagged[:1] == b"M" else ("error", "")
+    name = signal.Signals(-exit_code).name if -exit_code in signal.valid_signals() else str(-exit_code)
+    if -exit_code == signal.SIGXCPU:
+        return "timeout_hard", "the processor time was used up"
+    return "killed", f"ended by {name}"
+
+
+def _value(tagged: bytes) -> dict[str, Any]:
+    if tagged[:1] == b"U":
+        return {"unsupported": tagged[1:201].decode("ascii", "replace") or "unknown"}
+    if tagged[:1] != b"V":
+        raise ValueError("no known tag")
+    return {"has_value": True, "value": load_plain(tagged[1:])}
+
+
+def _text(data: bytes, cut: int, keep: int) -> str:
+    if not cut:
+        return data.decode("utf-8", "replace")
+    half = max(keep // 2, 1)
+    head, tail = data[:half].decode("utf-8", "replace"), data[half:].decode("utf-8", "replace")
+    return f"{head}\n[... {cut} bytes cut ...]\n{tail}"

@@ -1,0 +1,147 @@
+"""`make bench`: how fast boxes, grading and episodes are on this machine.
+
+Promises: medians and 95th percentiles of wall-clock seconds over repeated runs, on small seeded twins; nothing is trained.
+Does not cover: throughput of models (the report of a run splits its own time) and many boxes at once beyond `--threads`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from env.actions import CodeExecution, CodeParams, Submit, SubmitParams
+from env.datasets import BuildRequest, get_dataset
+from env.errors import UserError
+from env.files import atomic_write
+from env.gym import Gym
+from env.sandbox import open_backend
+from env.sandbox.base import Backend, BoxSpec, Program
+from env.task import Submission, Task
+
+DATASETS = ("mimic_iii", "medcalcbench")
+BARE, PANDAS = "answer = 1", "import pandas as pd\nanswer = int(pd.Series([1, 2]).sum())"
+
+
+def seconds_of(work: Callable[[], object], repeats: int) -> dict[str, float]:
+    """Median and 95th percentile of the seconds that `work` takes, after one run that is not counted."""
+    work()
+    taken = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return {"p50_ms": 1e3 * statistics.median(taken), "p95_ms": 1e3 * sorted(taken)[int(0.95 * (len(taken) - 1))]}
+
+
+def boxes(backend: Backend, repeats: int) -> dict[str, dict[str, float]]:
+    """A box opened, used once and closed; and runs in a box that stays open."""
+    def fresh(source: str) -> None:
+        box = backend.open(BoxSpec())
+        try:
+            box.run(Program(source=source))
+        finally:
+            box.close()
+
+    found = {"fresh box, one bare run": seconds_of(lambda: fresh(BARE), repeats),
+             "fresh box, one pandas run": seconds_of(lambda: fresh(PANDAS), max(3, repeats // 5))}
+    box = backend.open(BoxSpec())
+    try:
+        found["bare run in an open box"] = seconds_of(lambda: box.run(Program(source=BARE)), repeats)
+        found["pandas run in an open box"] = seconds_of(lambda: box.run(Program(source=PANDAS)), repeats)
+    finally:
+        box.close()
+    return found
+
+
+def grading(gym: Gym, tasks: Sequence[Task], threads: int) -> dict[str, dict[str, float]]:
+    """Gold programs per second: in boxes of their own as an agent's are, and in pooled boxes as our own are."""
+    found = {}
+    for name, trusted in (("untrusted", False), ("trusted", True)):
+        def grade(task: Task, trusted: bool = trusted) -> None:
+            gym.grade(task, _gold(task), trusted=trusted)
+
+        grade(tasks[0])
+        started = time.perf_counter()
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(grade, tasks))
+        found[f"gold programs graded, {name}"] = {"per_second": len(tasks) / (time.perf_counter() - started)}
+    return found
+
+
+def episodes(gym: Gym, tasks: Sequence[Task], threads: int) -> dict[str, dict[str, float]]:
+    """Whole episodes per second: one execution, one submission, grading."""
+    def play(task: Task) -> None:
+        episode = gym.episode(task)
+        try:
+            gold = _gold(task)
+            episode.step(CodeExecution(action="code_execution", params=CodeParams(code=gold.program, language=gold.language)))
+            episode.step(Submit(action="submit", params=SubmitParams(program=gold.program, language=gold.language)))
+        finally:
+            episode.close()
+        gym.grade(task, episode.submission)
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(play, tasks))
+    return {"episodes with one execution, graded": {"per_second": len(tasks) / (time.perf_counter() - started)}}
+
+
+def _gold(task: Task) -> Submission:
+    return Submission(kind="program", program=task.key.gold, language=task.key.gold_language)
+
+
+def measure(repeats: int, tasks: int, threads: int) -> dict[str, Any]:
+    """Everything, as one document."""
+    script = [sys.executable, "-m", "medcopilot.cli.main", "--help"]
+    document: dict[str, Any] = {"medcopilot --help": seconds_of(
+        lambda: subprocess.run(script, check=True, capture_output=True), 5)}
+    backend = open_backend("auto")
+    try:
+        document["sandbox"] = backend.describe()
+        document.update(boxes(backend, repeats))
+        with tempfile.TemporaryDirectory(prefix="medcopilot-bench-") as folder:
+            Path(folder).chmod(0o755)  # boxes run under another user
+            request = BuildRequest(train=tasks, test=0, patients=100)
+            for name in DATASETS:
+                built = get_dataset(name).build(request, Path(folder))
+                gym = Gym(backend, [built])
+                chosen = [task for task in built.tasks("train") if task.key.gold and not task.key.args.get("impossible")]
+                for what, row in {**grading(gym, chosen, threads), **episodes(gym, chosen, threads)}.items():
+                    document[f"{name}: {what}"] = row
+    finally:
+        backend.close()
+    return document
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of `make bench`."""
+    parser = argparse.ArgumentParser(prog="python -m medcopilot.bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=40)
+    parser.add_argument("--tasks", type=int, default=100, help="tasks per dataset")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="also write the measurements here")
+    args = parser.parse_args(argv)
+    try:
+        document = measure(args.repeats, args.tasks, args.threads)
+    except UserError as error:
+        print(f"medcopilot: {error}", file=sys.stderr)
+        return 2
+    for name, row in document.items():
+        print(f"{name:55}" + "  ".join(f"{key} {value:.1f}" if isinstance(value, float) else f"{key}: {value}"
+                                       for key, value in row.items()))
+    if args.json is not None:
+        atomic_write(args.json, json.dumps(document, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

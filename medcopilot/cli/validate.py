@@ -1,0 +1,78 @@
+"""`medcopilot validate`: are the tasks and graders of a dataset to be trusted?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+NAME = "validate"
+
+
+def run(
+    dataset: Annotated[list[str] | None, typer.Option(help="dataset; repeat for several (default: all)")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="DATASET=PATH of real files; otherwise the synthetic twin")] = None,
+    limit: Annotated[int | None, typer.Option(help="check only so many tasks per split, drawn by seed", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="of that draw")] = 0,
+    train: Annotated[int | None, typer.Option(help="training tasks of a twin that is not built yet")] = None,
+    test: Annotated[int | None, typer.Option(help="test tasks of a twin that is not built yet")] = None,
+    patients: Annotated[int, typer.Option(help="patients per database of the twin")] = 1000,
+    build_seed: Annotated[int, typer.Option(help="seed of the twin")] = 0,
+    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, a choice of this dataset; repeat for several")] = None,
+    threads: Annotated[int, typer.Option(help="boxes that run at once", min=1)] = 4,
+    every: Annotated[bool, typer.Option("--all", help="print every attack, not the worst of each group")] = False,
+    root: Annotated[Path | None, typer.Option(help="data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write everything measured here")] = None,
+) -> None:
+    """Check that gold earns 1.0, exploits earn at most chance and correct variants earn 1.0.
+
+    `medcopilot validate --dataset mimic_iii --dataset medcalcbench --json out.json` builds the synthetic twins if they are
+    missing and runs the whole battery on them: every gold program, about forty attacks, each with a control that proves it
+    live, and every task's correct answer in other formats. The released gym's grader is measured beside the strict one.
+    Exit code 1 on any breach.
+    """
+    import json
+    import os
+
+    from rich.console import Console
+
+    from env.datasets import BuildRequest, dataset_names, get_dataset
+    from env.errors import UserError
+    from env.files import atomic_write
+    from env.gym import Gym
+    from env.sandbox import open_backend
+    from medcopilot.cli.bounds import check_request, named_paths, options
+    from medcopilot.cli.stages import stage_progress
+    from medcopilot.validation.battery import Settings, validate
+    from medcopilot.validation.show import show
+
+    names = dataset or dataset_names()
+    sources = named_paths("--source", source or [])
+    if foreign := set(sources) - set(names):
+        raise UserError(f"option --source: {', '.join(sorted(foreign))} is not among the datasets to check")
+    console = Console()
+    settings = Settings(limit=limit, seed=seed, threads=threads, processes=os.cpu_count() or 1)
+    datasets = [get_dataset(name) for name in names]
+    requests = {name: check_request(BuildRequest, source=sources.get(name), seed=build_seed, train=train, test=test,
+                                    patients=patients, options=options(option or [])) for name in names}
+    backend = open_backend("auto")
+    reports = []
+    try:
+        for known in datasets:
+            with stage_progress(f"building {known.name}") as progress:
+                built = known.build(requests[known.name], root, progress)
+            gym = Gym(backend, [built])
+            with stage_progress("validating") as progress:
+                report = validate(gym, built, settings, progress)
+            show(report, console, every=every)
+            reports.append(report)
+    finally:
+        backend.close()
+    breaches = [breach for report in reports for breach in report.breaches]
+    if json_file is not None:
+        document = {"breaches": len(breaches), "sandbox": gym.describe()["sandbox"], "limit": limit, "seed": seed,
+                    "datasets": [report.as_json() for report in reports]}
+        atomic_write(json_file, json.dumps(document, indent=2, default=str))
+    if breaches:
+        raise typer.Exit(1)

@@ -1,0 +1,147 @@
+"""`make demo`: the whole loop on a laptop, from an empty folder to a report.
+
+    build data -> validate -> expert trajectories -> tokenizer -> SFT -> own rollouts -> DPO -> GRPO -> evaluate -> report
+
+Promises: every stage is the product's own command or recipe at a small scale; what is finished is not done again; the numbers
+in `summary.json` are strict grader, protocol submit, temperature 0, on held-out tasks.
+Does not cover: real models and clusters (`recipes/qwen2.5-*`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from env.datasets import BuildRequest
+from env.errors import UserError
+from medcopilot import steps
+
+STAGES = ("base", "sft", "dpo", "grpo")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of everything."""
+
+    patients: int
+    train: int
+    test: int
+    validate: int
+    """Tasks per split that are validated here; `medcopilot validate` does all of them."""
+    expert: int
+    """Expert trajectories per dataset."""
+    detours: float
+    sft_seconds: float
+    pair_tasks: int
+    """Training tasks per dataset on which DPO's own rollouts are played."""
+    pair_samples: int
+    grpo_seconds: float
+    seen: int
+    """Held-out tasks per dataset, seen templates."""
+    unseen: int
+    warm: int
+    """Of the seen ones, how many are also played at temperature 1."""
+
+
+SCALES = {
+    "demo": Scale(patients=1000, train=8000, test=1000, validate=100, expert=6000, detours=0.2, sft_seconds=300, pair_tasks=200,
+                  pair_samples=6, grpo_seconds=270, seen=400, unseen=100, warm=200),
+    "tiny": Scale(patients=60, train=200, test=80, validate=10, expert=100, detours=0.3, sft_seconds=10, pair_tasks=8,
+                  pair_samples=4, grpo_seconds=15, seen=20, unseen=8, warm=8),
+}
+
+
+class Demo:
+    """The steps, in order. Files lie under `out`."""
+
+    def __init__(self, out: Path, scale: Scale, seed: int, threads: int) -> None:
+        self.out, self.scale, self.seed, self.threads = out, scale, seed, threads
+        self.builds = {name: BuildRequest(seed=seed, train=scale.train, test=scale.test, patients=scale.patients)
+                       for name in steps.DATASETS}
+
+    def run(self) -> None:
+        """All steps; returns when the report is written."""
+        plan: list[tuple[str, Callable[[], object]]] = [
+            ("build data", lambda: steps.build_datasets(self.builds)), ("validate graders", self.validate),
+            ("expert trajectories", self.expert), ("SFT", self.sft), ("own rollouts", self.rollouts), ("DPO", self.dpo),
+            ("GRPO", self.grpo), ("evaluate", self.evaluate)]
+        steps.claim(self.out / "demo.json", {"scale": asdict(self.scale), "seed": self.seed})
+        seconds = {}
+        for number, (name, step) in enumerate(plan, start=1):
+            label = f"[{number}/{len(plan) + 1}] {name}"
+            seconds[name] = steps.run_step(self.out / "steps", f"{number:02d}-{name.replace(' ', '-')}", label, step)
+        from medcopilot.demo_report import write_report
+
+        write_report(self.out, STAGES, seconds, asdict(self.scale), self.seed)
+        print(f"{sum(seconds.values()) / 60:.1f} min; report: {self.out / 'report.html'}, numbers: {self.out / 'summary.json'}")
+
+    def checkpoint(self, stage: str) -> Path:
+        return self.out / "checkpoints" / stage
+
+    def validate(self) -> None:
+        scale = self.scale
+        options = [word for name in steps.DATASETS for word in ("--dataset", name)]
+        steps.command("validate", *options, "--limit", scale.validate, "--train", scale.train, "--test", scale.test, "--patients",
+                      scale.patients, "--seed", self.seed, "--json", self.out / "validation.json")
+
+    def expert(self) -> None:
+        steps.sample(self.out / "expert", "expert", self.builds, split="train", tasks_per_dataset=self.scale.expert,
+                     detours=self.scale.detours, seed=self.seed)
+        steps.command("export", "sft", self.out / "expert", "--out", self.out / "data" / "sft.jsonl", "--tokenizer",
+                      self.out / "tokenizer", "--new-tokenizer", 1024)
+
+    def sft(self) -> None:
+        common = (f"run={self.out}", f"seed={self.seed}", f"data={self.out / 'data' / 'sft.jsonl'}",
+                  f"model.tokenizer={self.out / 'tokenizer'}")
+        steps.recipe("sft", self.threads, *common, "name=base", "max_seconds=null", "max_steps=0")
+        steps.recipe("sft", self.threads, *common, f"max_seconds={self.scale.sft_seconds}")
+
+    def rollouts(self) -> None:
+        steps.sample(self.out / "rollouts", self.checkpoint("sft"), self.builds, split="train", tasks_per_dataset=self.scale.pair_tasks,
+                     samples=self.scale.pair_samples, temperature=1.0, greedy_first=False, seed=self.seed)
+
+    def dpo(self) -> None:
+        steps.command("export", "dpo", self.out / "rollouts", "--out", self.out / "data" / "dpo.jsonl", "--tokenizer",
+                      self.checkpoint("sft"))
+        steps.recipe("dpo", self.threads, f"run={self.out}", f"seed={self.seed}", f"data={self.out / 'data' / 'dpo.jsonl'}",
+                     f"model.checkpoint={self.checkpoint('sft')}")
+
+    def grpo(self) -> None:
+        builds = json.dumps({name: request.model_dump(mode="json") for name, request in self.builds.items()})
+        steps.recipe("grpo", self.threads, f"run={self.out}", f"seed={self.seed}", f"model.checkpoint={self.checkpoint('sft')}",
+                     f"builds={builds}", f"max_seconds={self.scale.grpo_seconds}")
+
+    def evaluate(self) -> None:
+        scale, seed = self.scale, self.seed
+        for stage in STAGES:
+            checkpoint, folder = self.checkpoint(stage), self.out / "eval"
+            steps.sample(folder / f"{stage}-t0", checkpoint, self.builds, slices=("seen",), tasks_per_dataset=scale.seen, seed=seed)
+            steps.sample(folder / f"{stage}-t0-unseen", checkpoint, self.builds, slices=("unseen",), tasks_per_dataset=scale.unseen,
+                         seed=seed)
+            steps.sample(folder / f"{stage}-t1", checkpoint, self.builds, slices=("seen",), tasks_per_dataset=scale.warm,
+                         temperature=1.0, greedy_first=False, seed=seed)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of `make demo`."""
+    parser = argparse.ArgumentParser(prog="python -m medcopilot.demo", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--scale", choices=sorted(SCALES), default="demo", help="tiny: a minute or two, learns nothing")
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="CPU threads of training")
+    args = parser.parse_args(argv)
+    try:
+        Demo(args.out, SCALES[args.scale], args.seed, args.threads).run()
+    except UserError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""One self-contained HTML page about any number of runs.
+
+Promises: no request leaves the page and none can (its content policy forbids it); all text from traces is escaped and no script
+but the page's own may run; numbers come from `medcopilot.evaluation` alone; rows under a data-use agreement are shown only with
+the recorded permission, otherwise they are left out and the page says how many.
+Does not cover: what the numbers mean (see the page's own notes) and the terminal's view (`terminal`).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from env.errors import AgreementError, UserError
+from env.files import atomic_write
+from medcopilot.report import provenance, sections
+from medcopilot.report.format import duration, interval, number, percent, points
+from medcopilot.report.stage import Source, Stage, headline_group, headline_slice, read_stage
+from medcopilot.report.trajectories import card, share_out
+
+
+def build_report(runs: Sequence[Path] | Mapping[str, Source], out: Path, title: str = "Med-Copilot report",
+                 extra: Mapping[str, Any] | None = None, *, trajectories: int = 40, seed: int = 0,
+                 tell: Callable[[str], None] = lambda _: None) -> Path:
+    """Write the page to `out`.
+
+    Args:
+        runs: run folders (each a stage under its folder's name), or stage name -> run folder(s) or traces. The order of stages
+            is the order of training: each is compared with the one before it.
+        extra: any of `metrics` (label -> JSON-lines file, folder, or rows), `chance` (dataset, or `all` -> fraction),
+            `comparisons` (label -> row as from `evaluation.stages.comparison`; replaces the computed ones), `notes` (sentences),
+            `provenance` (name -> value).
+        trajectories: at most how many episodes are shown in full.
+        tell: called with a sentence for each dataset whose episodes are left out, and with the cure.
+
+    Raises:
+        UserError: a folder is not a run, or holds no traces.
+    """
+    given = dict(extra or {})
+    unknown = set(given) - {"metrics", "chance", "comparisons", "notes", "provenance"}
+    if unknown:
+        raise UserError(f"report: unknown extra {sorted(unknown)[0]!r}: give metrics, chance, comparisons, notes or provenance")
+    named = dict(runs) if isinstance(runs, Mapping) else {_name(path, runs): path for path in runs}
+    if not named:
+        raise UserError("report: no runs given: name at least one run folder")
+    stages = [read_stage(name, source, trajectories, seed) for name, source in named.items()]
+    atomic_write(out, _render(stages, title, given, trajectories, tell))
+    return out
+
+
+def _name(path: Path, among: Sequence[Path]) -> str:
+    """The folder's name, with its parent's where two are called alike."""
+    twins = [other for other in among if other.name == path.name]
+    return path.name if len(twins) == 1 else f"{path.parent.name}/{path.name}"
+
+
+def _render(stages: list[Stage], title: str, extra: dict[str, Any], trajectories: int,
+            tell: Callable[[str], None]) -> str:
+    folder = files("medcopilot.report") / "templates"
+    environment = jinja2.Environment(loader=jinja2.PackageLoader("medcopilot.report", "templates"), autoescape=True,
+                                     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(pct=percent, num=number, points=points, interval=interval, duration=duration)
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    cards, withheld = _cards(stages, trajectories, tell)
+    datasets = sorted({name for stage in stages for name in stage.summary.datasets})
+    chance = extra.get("chance", {})
+    return environment.get_template("report.html.jinja").render(
+        title=title, created=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), stages=stages, datasets=datasets,
+        episodes=sum(len(stage.columns) + sum(map(len, stage.hotter.values())) for stage in stages),
+        slices=sections.slices(stages), rows=sections.headline_rows(stages), headline=headline_slice(stages),
+        group_of=headline_group,
+        # our own two files, the only text of the page that is not escaped
+        style=Markup(style), script=Markup(script), script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        panels=sections.panels(stages, datasets, chance), chance=chance, heat=sections.heat(stages, datasets),
+        comparisons=extra["comparisons"] if "comparisons" in extra else sections.comparisons(stages),
+        curves=sections.curves(stages, extra), breakdowns=sections.breakdowns(stages), notes=list(extra.get("notes", [])),
+        cards=cards, withheld=withheld, code=provenance.code_record(),
+        given=dict(provenance.flatten(extra["provenance"])) if extra.get("provenance") else {},
+        records={stage.name: [(str(path), provenance.run_record(path)) for path in stage.folders] for stage in stages})
+
+
+def _cards(stages: list[Stage], limit: int, tell: Callable[[str], None]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Chosen episodes as the template shows them, and a sentence for each dataset whose rows may not be shown."""
+    from env import agreement
+
+    cards: list[dict[str, Any]] = []
+    refused: dict[str, int] = {}
+    for name, trace in share_out({stage.name: stage.picker for stage in stages}, limit):
+        try:
+            agreement.check("report", [trace])
+        except AgreementError as error:
+            if trace.dataset not in refused:
+                tell(f"episodes are left out of the report: {error}")
+            refused[trace.dataset] = refused.get(trace.dataset, 0) + 1
+            continue
+        cards.append(card(name, trace, len(cards) + 1))
+    # the page travels: it does not name the file on this machine in which permissions are kept
+    return cards, [f"{count} episodes of {name} are not shown: its rows are under a data-use agreement and no permission to put "
+                   "them into a report is recorded." for name, count in sorted(refused.items())]

@@ -1,0 +1,101 @@
+"""The parts of the page: stages turned into tables and figures that the template only lays out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from medcopilot.evaluation.compare import Comparison, compare
+from medcopilot.evaluation.summary import group
+from medcopilot.report import metrics, plots
+from medcopilot.report.format import percent
+from medcopilot.report.stage import Stage, headline_group, headline_slice
+
+
+def panels(stages: list[Stage], datasets: list[str], chance: Mapping[str, float]) -> list[dict[str, Any]]:
+    part, panels = headline_slice(stages), []
+    for dataset in ["", *datasets] if len(datasets) > 1 else datasets:
+        groups = [headline_group(stage, part, dataset) for stage in stages]
+        dots = [plots.Dot(stage.name, item.strict.value, item.strict.ci_low, item.strict.ci_high, item.paper.value)
+                if item else plots.Dot(stage.name, None, None, None, None) for stage, item in zip(stages, groups, strict=True)]
+        name = dataset or "all datasets"
+        words = "; ".join(f"{dot.name} {percent(dot.strict)}, paper grader {percent(dot.paper)}" for dot in dots)
+        figure = plots.rate_plot(dots, chance.get(dataset or "all"), f"Strict success, {name}: {words}")
+        panels.append({"name": name, "svg": figure})
+    return panels
+
+
+def headline_rows(stages: list[Stage]) -> list[dict[str, Any]]:
+    """The headline table: each stage at its lowest temperature, then at its others, all on the headline's slice."""
+    part, rows = headline_slice(stages), []
+    for stage in stages:
+        cool = headline_group(stage, part)
+        rows.append({"name": stage.name, "temperature": f"{stage.temperature:g}", "group": cool, "beside": False})
+        for temperature, cols in stage.hotter.items():
+            item = group(cols.where(cols.slice == part) if part else cols)
+            rows.append({"name": stage.name, "temperature": temperature, "group": item, "beside": True})
+    return rows
+
+
+def comparisons(stages: list[Stage]) -> dict[str, dict[str, Any]]:
+    """Each stage against the one before it, and the last against the first."""
+    pairs = list(pairwise(stages))
+    if len(stages) > 2:
+        pairs.append((stages[0], stages[-1]))
+    rows: dict[str, dict[str, Any]] = {}
+    for a, b in pairs:
+        found: Comparison = compare(a.columns, b.columns)
+        label = f"{b.name} − {a.name}"
+        for name, item in (found.slices if len(found.slices) > 1 else {"": found.overall}).items():
+            rows[f"{label}, {name}" if name else label] = item.model_dump()
+    return rows
+
+
+def curves(stages: list[Stage], extra: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Training curves: the given metrics, else whatever the runs' own folders hold."""
+    sources: dict[str, Any] = dict(extra.get("metrics", {}))
+    for stage in stages:
+        for folder in stage.folders:
+            if not sources.get(stage.name) and any((folder / "metrics").glob("*.jsonl")):
+                sources[stage.name] = folder / "metrics"
+    groups = []
+    for label, source in sources.items():
+        lines = metrics.series(metrics.read_rows(Path(source) if isinstance(source, str) else source))
+        drawn = [{"name": line.name, "first": line.values[0], "last": line.values[-1],
+                  "svg": plots.curve_plot(line, f"{label}: {line.name} from {line.values[0]:.3g} at step {line.steps[0]:g} to "
+                                                f"{line.values[-1]:.3g} at step {line.steps[-1]:g}")} for line in lines]
+        if drawn:
+            groups.append({"label": label, "curves": drawn})
+    return groups
+
+
+def heat(stages: list[Stage], datasets: list[str]) -> list[dict[str, Any]]:
+    tables = []
+    for dataset in datasets:
+        per_stage = [stage.summary.categories.get(dataset, {}) for stage in stages]
+        rows = [{"name": name, "cells": [groups.get(name) for groups in per_stage]} for name in sorted(set().union(*per_stage))]
+        tables.append({"dataset": dataset, "rows": rows})
+    return tables
+
+
+def breakdowns(stages: list[Stage]) -> list[dict[str, Any]]:
+    """Tables of shares: rows are what happened, columns are stages."""
+    def table(title: str, counts: list[dict[str, int]]) -> dict[str, Any]:
+        totals = [sum(count.values()) for count in counts]
+        happened = {name for count in counts for name, n in count.items() if n}
+        rows = [{"name": name, "cells": [{"n": count.get(name, 0), "share": count.get(name, 0) / total if total else None}
+                                         for count, total in zip(counts, totals, strict=True)]}
+                for name in sorted(happened, key=lambda name: (-counts[-1].get(name, 0), name))]
+        return {"title": title, "rows": rows}
+
+    acts = [stage.summary.behaviour for stage in stages]
+    return [table("How episodes end", [item.stops for item in acts]), table("Strict verdict", [item.labels for item in acts]),
+            table("Actions", [{name: round(share * item.action_count) for name, share in item.actions.items()} for item in acts]),
+            table("Refused replies", [item.refused for item in acts])]
+
+
+def slices(stages: list[Stage]) -> list[str]:
+    order = {"seen": 0, "unseen": 1, "official": 2, "train": 3}
+    return sorted({name for stage in stages for name in stage.summary.slices}, key=lambda name: (order.get(name, 9), name))

@@ -1,0 +1,84 @@
+"""One column of a report: a stage's episodes, read once.
+
+Promises: the headline of a stage is its lowest temperature; other temperatures stand beside it, never mixed in. Traces are not
+kept, except the few that the page shows in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from env.errors import UserError
+from medcopilot.evaluation.columns import Columns, columns
+from medcopilot.evaluation.summary import Group, PassAtK, Summary, pass_curve, summarise
+from medcopilot.report.trajectories import Picker
+from medcopilot.runs import RunFolder
+from medcopilot.trace import Trace
+
+Source = Path | Sequence[Path] | Iterable[Trace]
+"""A run folder, several of them, or traces."""
+
+
+@dataclass
+class Stage:
+    """One column of the report: a policy's episodes."""
+
+    name: str
+    columns: Columns
+    """At the lowest temperature that was sampled: the headline."""
+    summary: Summary
+    temperature: float
+    hotter: dict[str, Columns]
+    """Other temperatures of the same stage."""
+    pass_at_k: list[PassAtK]
+    picker: Picker
+    folders: list[Path] = field(default_factory=list)
+    facts: dict[str, set[str]] = field(default_factory=dict)
+
+
+def read_stage(name: str, source: Source, per_kind: int, seed: int) -> Stage:
+    """Read every trace once. `per_kind`: how many episodes of each dataset and outcome to keep in full.
+
+    Raises:
+        UserError: not a run folder, or no traces in it.
+    """
+    folders = [source] if isinstance(source, Path) else [item for item in source if isinstance(item, Path)] \
+        if isinstance(source, Sequence) else []
+    picker, facts = Picker(per_kind, seed), {"policy": set(), "protocol": set(), "sandbox": set(), "licence": set()}
+
+    def watched() -> Iterator[Trace]:
+        for trace in (_read(folders) if folders else source):
+            for fact, values in facts.items():
+                values.add(str(getattr(trace, fact)))
+            picker.offer(trace)
+            yield trace
+
+    everything = columns(watched())
+    if not len(everything):
+        raise UserError(f"{folders[0] if folders else name}: no traces there: run `medcopilot sample` first")
+    lowest = float(everything.temperature.min())
+    cool = everything.where(everything.temperature == lowest)
+    hotter = {f"{value:g}": everything.where(everything.temperature == value)
+              for value in np.unique(everything.temperature) if value > lowest}
+    return Stage(name, cool, summarise(cool), lowest, hotter, pass_curve(everything), picker, folders, facts)
+
+
+def _read(folders: Iterable[Path]) -> Iterator[Trace]:
+    for folder in folders:
+        yield from RunFolder.open(folder).traces()
+
+
+def headline_slice(stages: list[Stage]) -> str:
+    """`seen` where every stage has it: what the headline is about. Otherwise everything."""
+    return "seen" if all("seen" in stage.summary.slices for stage in stages) else ""
+
+
+def headline_group(stage: Stage, part: str, dataset: str = "") -> Group | None:
+    """The group behind a headline number; None where the stage has no such episodes."""
+    if dataset:
+        return stage.summary.dataset_slices.get(dataset, {}).get(part) if part else stage.summary.datasets.get(dataset)
+    return stage.summary.slices.get(part) if part else stage.summary.overall

@@ -1,0 +1,137 @@
+"""Which episodes a report shows in full, and what it says about each.
+
+Promises: a bounded choice from any number of traces in one pass; it depends on task ids only, so that the same tasks tend to be
+shown for every stage and can be read against each other; successes, failures and answers that only the paper's grader accepts
+each have their share per dataset.
+Does not cover: permission to show a row (`build` asks `env.agreement`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Mapping
+from typing import Any
+
+from medcopilot.evaluation.columns import did_abstain
+from medcopilot.report.text import action_parts, one_line, visible
+from medcopilot.trace import Trace
+
+PROMPT_CHARS = 6_000
+OBSERVATION_CHARS = 3_000
+
+_WHY_LABEL = {
+    "wrong": "The submitted value differs from the reference.",
+    "near_miss": "The submitted value is close to the reference but outside its tolerance.",
+    "wrong_type": "The submitted value has another type than the reference.",
+    "malformed": "The submission could not be read as an answer.",
+    "error": "The submitted program failed when it was run for grading.",
+    "no_submission": "Nothing was submitted.",
+    "abstained": "The agent abstained although the question has an answer.",
+    "unsupported": "Ungraded: the value has a type that cannot be carried out of the grading box.",
+    "infrastructure": "Ungraded: the machinery failed, not the agent.",
+}
+_WHY_STOP = {
+    "turns": "The turns ran out before anything was submitted.",
+    "context": "The conversation outgrew the context before anything was submitted.",
+    "no_reply": "The policy gave no reply.",
+}
+
+
+class Picker:
+    """Keeps the traces of one stage that are worth reading."""
+
+    def __init__(self, per_kind: int, seed: int = 0) -> None:
+        self._per_kind = per_kind
+        self._seed = seed
+        self._kept: dict[tuple[str, str], list[tuple[float, str, Trace]]] = {}
+
+    def offer(self, trace: Trace) -> None:
+        """Look at one trace; memory does not grow with their number."""
+        if self._per_kind == 0:
+            return
+        digest = hashlib.blake2b(f"{self._seed}/{trace.task_id}/{trace.sample}".encode(), digest_size=8).digest()
+        rank = -int.from_bytes(digest, "big") / 2**64
+        kept = self._kept.setdefault((trace.dataset, outcome(trace)), [])
+        if any(entry[1] == trace.id for entry in kept):
+            return
+        entry = (rank, trace.id, trace)
+        if len(kept) < self._per_kind:
+            heapq.heappush(kept, entry)
+        elif rank > kept[0][0]:
+            heapq.heapreplace(kept, entry)
+
+    def kept(self) -> dict[tuple[str, str], list[Trace]]:
+        """(dataset, outcome) -> traces, best first."""
+        return {key: [trace for _, _, trace in sorted(entries, key=lambda entry: entry[:2], reverse=True)]
+                for key, entries in self._kept.items()}
+
+
+def share_out(pickers: Mapping[str, Picker], limit: int) -> list[tuple[str, Trace]]:
+    """At most `limit` (stage, trace) pairs, dealt in turn to every stage, dataset and outcome."""
+    order = {"success": 0, "failure": 1, "paper only": 2, "ungraded": 3}
+    piles = [(stage, key, traces) for stage, picker in pickers.items()
+             for key, traces in sorted(picker.kept().items(), key=lambda item: (item[0][0], order[item[0][1]]))]
+    dealt: list[tuple[int, int]] = []
+    for depth in range(max((len(traces) for _, _, traces in piles), default=0)):
+        dealt += [(pile, depth) for pile, (_, _, traces) in enumerate(piles) if depth < len(traces)]
+    return [(piles[pile][0], piles[pile][2][depth]) for pile, depth in sorted(dealt[:limit])]
+
+
+def outcome(trace: Trace) -> str:
+    """`success`, `failure`, `paper only` (wrong, but the paper's grader accepts it) or `ungraded`."""
+    strict, paper = trace.grades.get("strict"), trace.grades.get("paper")
+    if trace.stop == "infrastructure" or strict is None or strict.score is None:
+        return "ungraded"
+    if strict.score == 1.0:
+        return "success"
+    return "paper only" if paper is not None and paper.score == 1.0 else "failure"
+
+
+def why(trace: Trace) -> str:
+    """One or two sentences on the verdict; empty for a success that needs no words."""
+    strict = trace.grades.get("strict")
+    if outcome(trace) == "success":
+        return strict.detail if strict is not None else ""
+    if trace.stop == "infrastructure":
+        return f"{_WHY_LABEL['infrastructure']} {trace.error}".strip()
+    if strict is None:
+        return "Ungraded: this episode was sampled without grading."
+    parts = [_WHY_STOP.get(trace.stop, "") if trace.submission is None else "",
+             "" if trace.submission is None and trace.stop in _WHY_STOP else _WHY_LABEL.get(strict.label, ""), strict.detail]
+    if trace.impossible and not did_abstain(trace):
+        parts.append("The question has no answer in the data: abstaining would have been right.")
+    if outcome(trace) == "paper only":
+        parts.append("The paper's grader accepts it all the same.")
+    said = dict.fromkeys(part.strip() for part in parts if part.strip())
+    return " ".join(part if part[-1] in ".!?:" else part + "." for part in said)
+
+
+def card(stage: str, trace: Trace, number: int) -> dict[str, Any]:
+    """What the template shows of one episode. Text is cleaned here and escaped there."""
+    opening = []
+    for message in trace.messages:
+        if message.get("role") == "assistant":
+            break
+        opening.append({"role": message.get("role", ""), "text": visible(message.get("content", ""), PROMPT_CHARS)})
+    question = next((item["text"] for item in reversed(opening) if item["role"] == "user"), "")
+    return {
+        "id": f"episode-{number}", "stage": stage, "dataset": trace.dataset, "slice": trace.slice,
+        "category": visible(trace.category), "template": visible(trace.template), "task": trace.task_id,
+        "outcome": outcome(trace), "stop": trace.stop,
+        "question": one_line(question, 140) or "(no question text)", "opening": opening, "why": visible(why(trace)),
+        "impossible": trace.impossible, "temperature": trace.temperature, "sample": trace.sample, "policy": trace.policy,
+        "seconds": trace.seconds, "tokens": len(trace.tokens.ids) if trace.tokens else trace.completion_tokens,
+        "submission": trace.submission["kind"] if trace.submission else "nothing", "sandbox": trace.sandbox,
+        "grades": [{"name": name, "score": grade.score, "label": visible(grade.label), "detail": visible(grade.detail, 600)}
+                   for name, grade in sorted(trace.grades.items(), reverse=True)],
+        "turns": [_turn(turn) for turn in trace.turns],
+    }
+
+
+def _turn(turn: Any) -> dict[str, Any]:
+    run = turn.execution or {}
+    return {"action": turn.action or "unreadable reply", "problem": turn.problem, "tokens": turn.sampled_tokens,
+            "seconds": turn.generate_seconds + turn.env_seconds, "status": run.get("status", ""),
+            "parts": action_parts(turn.action, turn.params, turn.reply),
+            "observation": visible(turn.observation, OBSERVATION_CHARS)}

@@ -1,0 +1,74 @@
+"""Groups as the tensor dictionary that TRL 1.16's GRPO loss reads.
+
+Promises: token ids, mask and logprobs are the trace's own; observation tokens carry loss mask 0 (`tool_mask`); nothing is
+padded on the left: the boundary between "prompt" and "completion" is the shortest prompt of the batch, and what lies between it
+and a row's first sampled token is masked like an observation. So attention needs no mask beyond causality.
+Does not cover: gathering counts over ranks (`trainer`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from medcopilot.rl.stream import Group
+
+
+class Row(NamedTuple):
+    """One rollout; lists have one entry per token."""
+
+    ids: list[int]
+    mask: list[int]
+    logprobs: list[float]
+    advantage: float
+
+
+def rows_of(groups: Iterable[Group]) -> list[Row]:
+    """Rollouts with a reward. What follows the last sampled token is cut off: it influences nothing."""
+    rows = []
+    for group in groups:
+        for trace, reward, advantage in zip(group.traces, group.rewards, group.advantages, strict=True):
+            if reward is None or trace.tokens is None:
+                continue
+            end = len(trace.tokens.mask) - trace.tokens.mask[::-1].index(1)
+            rows.append(Row(trace.tokens.ids[:end], trace.tokens.mask[:end], trace.tokens.logprobs[:end], advantage))
+    return rows
+
+
+def collate(rows: list[Row], pad_id: int, multiple: int = 1) -> dict[str, Tensor]:
+    """Rows side by side.
+
+    Args:
+        multiple: the number of rows is filled up to a multiple of this with rows that carry no loss.
+
+    Returns:
+        `prompt_ids`, `prompt_mask` (B, P); `completion_ids`, `completion_mask`, `tool_mask`, `old_per_token_logps` (B, C);
+        `advantages` (B,). Loss mask = completion_mask * tool_mask.
+    """
+    if not rows:
+        raise ValueError("no rows to collate")
+    split = min(row.mask.index(1) for row in rows)
+    if split < 1:
+        raise ValueError("a rollout begins with a sampled token: nothing predicts it")
+    blanks = -len(rows) % multiple
+    first = rows[0]
+    filled = rows + [Row(first.ids[: split + 1], [0] * (split + 1), [0.0] * (split + 1), 0.0)] * blanks
+    width = max(len(row.ids) for row in filled) - split
+    size = (len(filled), width)
+    batch = {
+        "prompt_ids": torch.tensor([row.ids[:split] for row in filled]),
+        "prompt_mask": torch.ones(len(filled), split, dtype=torch.long),
+        "completion_ids": torch.full(size, pad_id), "completion_mask": torch.zeros(size, dtype=torch.long),
+        "tool_mask": torch.zeros(size, dtype=torch.long), "old_per_token_logps": torch.zeros(size),
+        "advantages": torch.tensor([row.advantage for row in filled], dtype=torch.float32),
+    }
+    for index, row in enumerate(filled):
+        length = len(row.ids) - split
+        batch["completion_ids"][index, :length] = torch.tensor(row.ids[split:])
+        batch["completion_mask"][index, :length] = 1
+        batch["tool_mask"][index, :length] = torch.tensor(row.mask[split:])
+        batch["old_per_token_logps"][index, :length] = torch.tensor(row.logprobs[split:])
+    return batch

@@ -1,0 +1,247 @@
+"""From live episodes to whole groups that teach something.
+
+Promises: a group is all rollouts of one task under one policy version; groups whose graded rollouts all have the same raw
+outcome are dropped (their advantages are 0) and replaced, up to a bound; infrastructure failures are masked: they take no part
+in a group's statistics, and a group with fewer than two graded rollouts is dropped. Generation, environment and grading of all
+groups in flight overlap; new groups start while others are still playing.
+Does not cover: tensors (`batch`) and the update (`trainer`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import Field, field_validator
+
+from env.errors import UserError
+from env.task import Task
+from medcopilot.rl.advantages import Scale, group_advantages, informative
+from medcopilot.rl.tasks import TaskSampler
+from medcopilot.rollout.jobs import Job
+from medcopilot.trace import Trace
+from medcopilot.train.config import Config
+from rewards.shaping import Rollout, check_weights, total
+
+
+class Player(Protocol):
+    """What the stream needs of `medcopilot.rollout.engine.RolloutEngine`."""
+
+    concurrency: int
+
+    async def play(self, job: Job) -> Trace:
+        """One episode, retries included."""
+
+
+class RolloutSettings(Config):
+    """How groups are sampled and filtered."""
+
+    groups: int = Field(8, ge=1)
+    """Groups per step and rank that the stream aims at."""
+    group_size: int = Field(16, ge=8)
+    temperature: float = Field(1.0, gt=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_groups: int = Field(24, ge=1)
+    """Groups per step that may be started while others are dropped."""
+    concurrency: int = Field(64, ge=1)
+    """Episodes open at once."""
+    box_threads: int = Field(4, ge=1)
+    rewards: dict[str, float] = Field(default_factory=lambda: {"outcome": 1.0})
+    """Reward terms and their weights (`rewards.shaping`). Filtering looks at the raw outcome only."""
+    scale: Scale = "group"
+
+    @field_validator("rewards")
+    @classmethod
+    def _known(cls, weights: dict[str, float]) -> dict[str, float]:
+        check_weights(weights)
+        return weights
+
+
+@dataclass(frozen=True)
+class Group:
+    """All rollouts of one task, with what they were worth."""
+
+    task: Task
+    traces: list[Trace]
+    rewards: list[float | None]
+    """None: infrastructure failure, or ungraded."""
+    advantages: list[float]
+    terms: list[dict[str, float]]
+    verdict: str
+    """`kept`, `zero_variance`, `ungraded` (fewer than two graded), or `versions` (more than one policy version)."""
+
+
+@dataclass
+class Harvest:
+    """What one step gets."""
+
+    groups: list[Group]
+    """The kept ones."""
+    played: list[Group]
+    """All of them."""
+    seconds: float
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def judge(task: Task, traces: list[Trace], settings: RolloutSettings, turn_limit: int) -> Group:
+    """Rewards, advantages and the verdict on one group."""
+    scored = [total(Rollout(score=_score(trace), turns=len(trace.turns), refused=sum(bool(turn.problem) for turn in trace.turns),
+                            turn_limit=turn_limit), settings.rewards) for trace in traces]
+    rewards = [reward for reward, _ in scored]
+    outcomes = [trace.success if reward is not None else None for trace, reward in zip(traces, rewards, strict=True)]
+    versions = {version for trace, reward in zip(traces, rewards, strict=True) if reward is not None and trace.tokens
+                for version, sampled in zip(trace.tokens.versions, trace.tokens.mask, strict=True) if sampled}
+    verdict = "kept"
+    if sum(reward is not None for reward in rewards) < 2:
+        verdict = "ungraded"
+    elif len(versions) > 1:
+        verdict = "versions"
+    elif not informative(outcomes):
+        verdict = "zero_variance"
+    return Group(task, traces, rewards, group_advantages(rewards, settings.scale), [terms for _, terms in scored], verdict)
+
+
+def _score(trace: Trace) -> float | None:
+    """None also for a rollout without a single sampled token: there is nothing to reinforce."""
+    if trace.stop == "infrastructure" or trace.tokens is None or not any(trace.tokens.mask):
+        return None
+    return trace.grades["strict"].score
+
+
+class TrajectoryStream:
+    """Groups for a trainer, one step at a time.
+
+    Args:
+        player: plays episodes; usually a `RolloutEngine`.
+        sampler: says which tasks.
+        profile: prompt profile of the policy.
+        turn_limit: of the profile, for reward terms that look at turns.
+        on_trace: told of every finished episode (to keep it, or to show progress).
+        seed: of the rollouts.
+    """
+
+    def __init__(self, player: Player, sampler: TaskSampler, settings: RolloutSettings, *, profile: str = "full",
+                 turn_limit: int = 15, on_trace: Callable[[Trace], None] = lambda _: None, seed: int = 0) -> None:
+        self.player = player
+        self.sampler = sampler
+        self.settings = settings
+        self.profile = profile
+        self.turn_limit = turn_limit
+        self.on_trace = on_trace
+        self.seed = seed
+        self.yield_rate = 1.0
+        """Moving share of played groups that are kept: decides how many are started at once."""
+
+    def next(self, attempts: int = 3) -> Harvest:
+        """The next step's groups: `settings.groups` or a few more, fewer only at the bound of `settings.max_groups`.
+
+        Raises:
+            UserError: not one group could be kept in `attempts` full rounds.
+        """
+        for _ in range(attempts):
+            harvest = asyncio.run(self.collect())
+            if harvest.groups:
+                return harvest
+        counts = Counter(group.verdict for group in harvest.played)
+        raise UserError(f"none of {len(harvest.played)} groups can be learnt from ({dict(counts)}): the policy solves all or none "
+                        "of its tasks: train on other tasks (`datasets`), or start from a better checkpoint")
+
+    async def collect(self) -> Harvest:
+        """Play groups until enough are kept. Everything that was started is waited for and used."""
+        started = time.perf_counter()
+        gate = asyncio.Semaphore(self.player.concurrency)
+        played: list[Group] = []
+        running: set[asyncio.Task[Group]] = set()
+        launched = 0
+        try:
+            while True:
+                kept = sum(group.verdict == "kept" for group in played)
+                wanted = self._wanted(kept, len(running))
+                for _ in range(min(wanted, self.settings.max_groups - launched)):
+                    running.add(asyncio.create_task(self._play_group(gate)))
+                    launched += 1
+                if not running:
+                    break
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for finished in done:
+                    played.append(self._note(finished.result()))
+        finally:
+            for task in running:
+                task.cancel()
+        seconds = time.perf_counter() - started
+        kept_groups = [group for group in played if group.verdict == "kept"]
+        return Harvest(kept_groups, played, seconds, measure(played, seconds))
+
+    def _wanted(self, kept: int, running: int) -> int:
+        """Groups to start now, so that the expected number of kept ones reaches the aim."""
+        if kept >= self.settings.groups:
+            return 0
+        rate = max(self.yield_rate, 0.25)
+        return max(0, math.ceil((self.settings.groups - kept) / rate - 1e-9) - running)
+
+    async def _play_group(self, gate: asyncio.Semaphore) -> Group:
+        number, task = self.sampler.draw()
+        settings = self.settings
+
+        async def one(sample: int) -> Trace:
+            async with gate:
+                job = Job(task, sample, self.seed * 1_000_003 + number, settings.temperature, settings.top_p, self.profile)
+                trace = await self.player.play(job)
+            self.on_trace(trace)
+            return trace
+
+        traces = await asyncio.gather(*(one(sample) for sample in range(settings.group_size)))
+        return judge(task, list(traces), settings, self.turn_limit)
+
+    def _note(self, group: Group) -> Group:
+        if group.verdict in ("kept", "zero_variance"):
+            self.yield_rate += 0.05 * ((group.verdict == "kept") - self.yield_rate)
+            graded = [trace.success for trace, reward in zip(group.traces, group.rewards, strict=True) if reward is not None]
+            self.sampler.report(group.task, sum(graded) / len(graded))
+        return group
+
+    def state(self) -> dict[str, Any]:
+        """Plain data for `restore`."""
+        return {"sampler": self.sampler.state(), "yield_rate": self.yield_rate}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        self.sampler.restore(state["sampler"])
+        self.yield_rate = float(state["yield_rate"])
+
+
+def measure(played: list[Group], seconds: float) -> dict[str, float]:
+    """What a step's rollouts looked like, over everything played (kept or not)."""
+    traces = [trace for group in played for trace in group.traces]
+    rewards = [reward for group in played for reward in group.rewards if reward is not None]
+    terms = [term for group in played for values in group.terms for term in values.items()]
+    verdicts = Counter(group.verdict for group in played)
+    turns = [turn for trace in traces for turn in trace.turns]
+    spent = {"generate": sum(turn.generate_seconds for turn in turns), "env": sum(turn.env_seconds for turn in turns),
+             "grade": sum(trace.grade_seconds for trace in traces)}
+    busy = sum(trace.seconds for trace in traces) or 1.0
+    sampled = sum(sum(trace.tokens.mask) for trace in traces if trace.tokens)
+    count = max(1, len(traces))
+    metrics = {
+        "reward": sum(rewards) / max(1, len(rewards)),
+        "success": sum(trace.success for trace in traces) / max(1, len(rewards)),
+        "groups/played": float(len(played)), "groups/kept": float(verdicts["kept"]),
+        "groups/zero_variance": verdicts["zero_variance"] / max(1, len(played)),
+        "groups/dropped_other": (verdicts["ungraded"] + verdicts["versions"]) / max(1, len(played)),
+        "rollouts/infrastructure": sum(reward is None for group in played for reward in group.rewards) / count,
+        "rollouts/turns": len(turns) / count, "rollouts/sampled_tokens": sampled / count,
+        "rollouts/tokens": sum(len(trace.tokens.ids) for trace in traces if trace.tokens) / count,
+        "rollouts/refused": sum(bool(turn.problem) for turn in turns) / max(1, len(turns)),
+        "rollouts/submitted": sum(trace.stop == "submit" for trace in traces) / count,
+        "time/rollout": seconds, "rollouts/tokens_per_second": sampled / seconds if seconds else 0.0,
+        **{f"share/{name}": value / busy for name, value in spent.items()},
+    }
+    for name in sorted({name for name, _ in terms}):
+        values = [value for other, value in terms if other == name]
+        metrics[f"reward/{name}"] = sum(values) / len(values)
+    return metrics

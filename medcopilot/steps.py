@@ -1,0 +1,92 @@
+"""What the demo and the studies are made of: the product's own commands, recipes and sampling, one after another.
+
+Promises: every step is a command or recipe that a person could type; a step that finished is marked with its seconds and not
+done again. Does not cover: what the steps are (`medcopilot.demo`, `medcopilot.study`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from env.datasets import BuildRequest
+from env.errors import UserError
+from env.files import atomic_write
+
+ROOT = Path(__file__).resolve().parent.parent
+DATASETS = ("mimic_iii", "medcalcbench")
+
+
+def run_step(folder: Path, name: str, label: str, step: Callable[[], object]) -> float:
+    """Do `step` unless `folder/<name>.json` says that it was done. Returns its seconds."""
+    mark = folder / f"{name}.json"
+    if mark.exists():
+        print(f"{label}: done before", flush=True)
+        return float(json.loads(mark.read_text())["seconds"])
+    print(f"{label} ...", flush=True)
+    clock = time.monotonic()
+    step()
+    seconds = round(time.monotonic() - clock, 1)
+    atomic_write(mark, json.dumps({"step": name, "seconds": seconds}))
+    print(f"{label}: {seconds:.0f} s", flush=True)
+    return seconds
+
+
+def claim(path: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a run, or refuse to go on under others.
+
+    Raises:
+        UserError: the file holds other settings.
+    """
+    text = json.dumps(settings, indent=2, sort_keys=True)
+    if path.exists() and path.read_text() != text:
+        raise UserError(f"{path} was written with other settings: delete {path.parent} or give another --out")
+    atomic_write(path, text)
+
+
+def build_datasets(builds: Mapping[str, BuildRequest]) -> None:
+    """Build every dataset that is not there."""
+    from env.datasets import get_dataset
+    from medcopilot.cli.stages import stage_progress
+
+    for name, request in builds.items():
+        with stage_progress(name) as progress:
+            built = get_dataset(name).build(request, progress=progress)
+        print(f"    {name}: {built.manifest['counts']} in {built.folder}", flush=True)
+
+
+def sample(out: Path, policy: str | Path, builds: Mapping[str, BuildRequest], **options: Any) -> Path:
+    """Play episodes in the nano profile (see `medcopilot.rollout.sample.SampleConfig` for `options`)."""
+    from medcopilot.cli.progress import sampling_progress
+    from medcopilot.rollout.sample import SampleConfig, sample_run
+
+    config = SampleConfig(out=out, policy=str(policy), datasets=tuple(builds), builds=dict(builds), profile="nano",
+                          **{"concurrency": 64, "threads": 1, **options})
+    with sampling_progress(f"    {out.name}") as (progress, _):
+        return sample_run(config, progress)
+
+
+def command(*words: object) -> None:
+    """One `medcopilot` command in a process of its own."""
+    _call([sys.executable, "-m", "medcopilot.cli.main", *map(str, words)], 1)
+
+
+def recipe(stage: str, threads: int, *overrides: str) -> None:
+    """One training recipe with its nano settings, in a process of its own."""
+    words = [sys.executable, str(ROOT / "recipes" / f"{stage}.py"), str(ROOT / "recipes" / "nano" / f"{stage}.yaml")]
+    _call([*words, f"threads={threads}", *overrides], threads)
+
+
+def _call(words: Sequence[str], threads: int) -> None:
+    # PASSIVE: OpenMP threads that spin while they wait take the cores from sandboxes
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1",
+                   "TOKENIZERS_PARALLELISM": "false"}
+    code = subprocess.run(words, cwd=ROOT, env=environment, check=False).returncode
+    if code:
+        raise UserError(f"`{' '.join(words[1:4])} ...` stopped with exit code {code}: see its message above; running again resumes")

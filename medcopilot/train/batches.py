@@ -1,0 +1,110 @@
+"""Batches by token budget: rows of similar length together, so that little is padded.
+
+Promises: every epoch visits every row once; batches hold at most `budget` padded tokens (a longer row makes a batch of its
+own); the order depends on the seed and the epoch only; ranks get the same number of batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+
+IGNORE = -100
+"""Label of a token without loss."""
+
+
+class TokenBatches(Sampler[list[int]]):
+    """Row indices of one rank's batches, epoch after epoch, `total` of them."""
+
+    def __init__(self, lengths: Sequence[int], budget: int, *, total: int | None = None, epochs: float | None = None, seed: int = 0,
+                 rank: int = 0, world: int = 1, multiple: int = 1) -> None:
+        """
+        Args:
+            lengths: tokens of each row.
+            budget: padded tokens per batch and rank.
+            total: batches in all; None: as many as `epochs` holds.
+            multiple: widths that batches are padded to.
+        """
+        self.lengths = np.asarray(lengths)
+        self.widths = round_up(self.lengths, multiple)
+        self.budget, self.seed, self.rank, self.world = budget, seed, rank, world
+        self.per_epoch = max(1, len(self.epoch(0)))
+        self.total = total if total is not None else max(1, round(self.per_epoch * (epochs or 1.0)))
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __iter__(self) -> Iterator[list[int]]:
+        done = epoch = 0
+        while True:
+            for batch in self.epoch(epoch):
+                if done == self.total:
+                    return
+                yield batch
+                done += 1
+            epoch += 1
+
+    def epoch(self, number: int) -> list[list[int]]:
+        """This rank's batches of one epoch, shuffled."""
+        rng = np.random.default_rng([self.seed, number])
+        jitter = self.lengths * (1 + 0.05 * rng.random(len(self.lengths)))  # neighbours change between epochs
+        batches: list[list[int]] = []
+        current: list[int] = []
+        longest = 0
+        for index in np.argsort(jitter, kind="stable"):
+            longest_then = max(longest, int(self.widths[index]))
+            if current and longest_then * (len(current) + 1) > self.budget:
+                batches.append(current)
+                current, longest_then = [], int(self.widths[index])
+            current.append(int(index))
+            longest = longest_then
+        if current:
+            batches.append(current)
+        order = rng.permutation(len(batches))
+        while len(order) % self.world:
+            order = np.append(order, order[: self.world - len(order) % self.world])
+        return [batches[i] for i in order[self.rank :: self.world]]
+
+
+def round_up(value: Any, multiple: int) -> Any:
+    """The next multiple, of a number or an array."""
+    return -(-value // multiple) * multiple
+
+
+class SftRows(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
+    """Rows as tensors in memory: `input_ids` and `labels`, one entry per token."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
+        self.rows = [{name: torch.tensor(row[name], dtype=torch.long) for name in ("input_ids", "labels")} for row in rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return self.rows[index]
+
+
+class PadRight:
+    """Collates SFT rows: padding goes right, with label -100 and attention 0.
+
+    With `budget`, batches come in few shapes: widths are multiples of `multiple` and empty rows fill up the budget. The CPU's
+    matrix library compiles a kernel per shape, which costs more than the padding.
+    """
+
+    def __init__(self, pad_id: int, *, multiple: int = 1, budget: int | None = None) -> None:
+        self.pad_id, self.multiple, self.budget = pad_id, multiple, budget
+
+    def __call__(self, rows: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        width = round_up(max(len(row["input_ids"]) for row in rows), self.multiple)
+        height = max(len(rows), self.budget // width) if self.budget else len(rows)
+        ids = torch.full((height, width), self.pad_id)
+        labels = torch.full((height, width), IGNORE)
+        attention = torch.zeros((height, width), dtype=torch.long)
+        for i, row in enumerate(rows):
+            length = len(row["input_ids"])
+            ids[i, :length], labels[i, :length], attention[i, :length] = row["input_ids"], row["labels"], 1
+        return {"input_ids": ids, "labels": labels, "attention_mask": attention}

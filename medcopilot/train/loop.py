@@ -1,0 +1,237 @@
+"""What every training stage shares around its trainer: threads, horizon, progress, metrics, resuming, the final checkpoint.
+
+Promises: running a finished stage again does nothing, running an interrupted one resumes from its last complete state, and
+changing the settings under either is refused with one sentence; the checkpoint appears whole; every log goes to
+`metrics/<name>.jsonl`; nothing is sent anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from transformers import Trainer, TrainerCallback, set_seed
+from transformers.trainer_callback import PrinterCallback
+
+from env.errors import UserError
+from env.files import atomic_write
+from medcopilot.train.config import StageConfig, dump_config
+from medcopilot.train.model import META, CheckpointMeta, read_meta
+from medcopilot.train.optim import HorizonSchedule, OptimizerConfig, make_optimizer
+
+STATE = "complete.json"
+"""Written last into a resumable state: without it the state is torn and is ignored."""
+
+
+class StageResult(NamedTuple):
+    """What a stage did."""
+
+    checkpoint: Path
+    steps: int
+    tokens: int
+    """Padded tokens of this start; a resumed stage counts from its resumption."""
+    seconds: float
+    loss: float | None
+    """Last logged training loss; None when the stage had finished before."""
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.seconds if self.seconds else 0.0
+
+
+def prepare_torch(config: StageConfig) -> None:
+    """Threads and seeds. More threads than free cores are slower than one: the default is `OMP_NUM_THREADS`, else 1."""
+    torch.set_num_threads(config.threads or int(os.environ.get("OMP_NUM_THREADS") or 1))
+    set_seed(config.seed)
+
+
+class Horizon:
+    """How far a run is: by steps, by seconds, or by whichever ends it first."""
+
+    def __init__(self, steps: int | None, seconds: float | None) -> None:
+        self.steps, self.seconds = steps, seconds
+        self.before = 0.0
+        """Seconds that earlier starts of the run used."""
+        self.started: float | None = None
+
+    def start(self, before: float = 0.0) -> None:
+        self.before, self.started = before, time.monotonic()
+
+    def elapsed(self) -> float:
+        """Seconds of training by this rank's clock, earlier starts included."""
+        return self.before + (time.monotonic() - self.started if self.started is not None else 0.0)
+
+    def progress(self, step: int, elapsed: float | None = None) -> float:
+        """Fraction of the run that is done after `step` steps. Without `elapsed`, every rank must call it together."""
+        by_steps = step / self.steps if self.steps else 0.0
+        by_time = (self._agreed() if elapsed is None else elapsed) / self.seconds if self.seconds else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+    def _agreed(self) -> float:
+        """Rank 0's clock, so that all ranks stop and anneal alike."""
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return self.elapsed()
+        box = [self.elapsed()]
+        torch.distributed.broadcast_object_list(box, src=0)
+        return box[0]
+
+
+class Progress(TrainerCallback):
+    """Progress line with time to go and output path, metric rows, time budget, completeness of saved states."""
+
+    def __init__(self, config: StageConfig, horizon: Horizon) -> None:
+        self.config, self.horizon = config, horizon
+        self.tokens = 0
+        self.loss: float | None = None
+        self._shown = 0.0
+        self._rows = config.metrics
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.horizon.seconds and self.horizon.progress(state.global_step) >= 1.0:
+            control.should_training_stop = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if not state.is_world_process_zero or not logs or "loss" not in logs:
+            return
+        self.loss = float(logs["loss"])
+        if not math.isfinite(self.loss):
+            raise UserError(f"{self.config.name}: the loss is not finite at step {state.global_step}: lower optimizer.lr and start again")
+        elapsed = self.horizon.elapsed()
+        row = {"step": state.global_step, "seconds": round(elapsed, 2), "tokens": self.tokens,
+               **{key: value for key, value in logs.items() if key not in ("epoch", "num_tokens")}}
+        self._rows.parent.mkdir(parents=True, exist_ok=True)
+        with self._rows.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(row) + "\n")
+        self._show(state.global_step, elapsed)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            atomic_write(folder / STATE, json.dumps({"seconds": self.horizon.elapsed(), "tokens": self.tokens}))
+
+    def _show(self, step: int, elapsed: float) -> None:
+        tty = sys.stderr.isatty()
+        now = time.monotonic()
+        if not tty and now - self._shown < 10:
+            return
+        self._shown = now
+        done = self.horizon.progress(step, elapsed)
+        here = elapsed - self.horizon.before
+        left = elapsed / done - elapsed if done else 0.0
+        speed = self.tokens / here if here else 0.0
+        line = (f"{self.config.name} {done:4.0%} step {step} loss {self.loss:.4f} {speed:,.0f} tok/s "
+                f"{int(left) // 60}:{int(left) % 60:02d} left -> {self.config.checkpoint}")
+        print(f"\r\x1b[2K{line}" if tty else line, end="" if tty else "\n", file=sys.stderr, flush=True)
+
+
+class StageTrainer(Trainer):
+    """Mixed in before a TRL trainer: our optimiser and schedule, no telemetry, no model cards."""
+
+    stage_optimizer: OptimizerConfig
+    horizon: Horizon
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            self.optimizer = make_optimizer(self.model if model is None else model, self.stage_optimizer)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        if self.lr_scheduler is None:
+            inner = optimizer or self.optimizer
+            self.lr_scheduler = HorizonSchedule(getattr(inner, "optimizer", inner), self.stage_optimizer, self.horizon.progress)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """None: the card of a run is its report."""
+
+    def _send_telemetry(self) -> None:
+        """None: nothing leaves the machine."""
+
+
+def trainer_arguments(config: StageConfig, optimizer: OptimizerConfig, *, accumulation: int = 1) -> dict[str, Any]:
+    """Arguments that every TRL config of ours shares."""
+    return {
+        "output_dir": str(config.work), "seed": config.seed, "data_seed": config.seed, "report_to": "none", "disable_tqdm": True,
+        "bf16": config.bf16, "use_cpu": config.device == "cpu" or not torch.cuda.is_available(),
+        "max_grad_norm": optimizer.clip, "gradient_accumulation_steps": accumulation,
+        "learning_rate": optimizer.lr, "logging_steps": config.log_steps, "logging_nan_inf_filter": False,
+        "save_strategy": "steps" if config.save_steps else "no", "save_steps": config.save_steps or 500, "save_total_limit": 2,
+        "remove_unused_columns": False, "dataloader_pin_memory": torch.cuda.is_available(),
+    }
+
+
+def finished(config: StageConfig, recipe: str) -> bool:
+    """Whether the stage's checkpoint is there already.
+
+    Raises:
+        UserError: it is there, but from other settings, data or parent.
+    """
+    if not (config.checkpoint / META).is_file():
+        return False
+    if read_meta(config.checkpoint).recipe != recipe:
+        raise UserError(f"{config.checkpoint}: this stage has finished with other settings, data or parent: set another `name` or `run`, "
+                        "or delete that folder to train again")
+    print(f"{config.name}: finished before -> {config.checkpoint}", file=sys.stderr)
+    return True
+
+
+def resumable(config: StageConfig, recipe: str) -> Path | None:
+    """The last complete state of an interrupted stage, None for a fresh start.
+
+    Raises:
+        UserError: the interrupted stage had other settings.
+    """
+    record = config.work / "recipe.json"
+    if record.is_file():
+        if json.loads(record.read_text(encoding="utf-8")).get("recipe") != recipe:
+            raise UserError(f"{config.work}: a run with other settings, data or parent was interrupted here: set another `name` or `run`, or "
+                            "delete that folder to start again")
+        states = [path for path in config.work.glob("checkpoint-*") if (path / STATE).is_file()]
+        if states:
+            return max(states, key=lambda path: int(path.name.split("-")[1]))
+    config.metrics.unlink(missing_ok=True)
+    shutil.rmtree(config.work, ignore_errors=True)
+    atomic_write(record, json.dumps({"recipe": recipe}))
+    return None
+
+
+def train(trainer: Any, config: StageConfig, horizon: Horizon, progress: Progress, state: Path | None) -> None:
+    """Run the trainer to the end of the horizon, from `state` when the stage was interrupted."""
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(progress)
+    used = json.loads((state / STATE).read_text(encoding="utf-8")) if state else {"seconds": 0.0}
+    horizon.start(used["seconds"])
+    trainer.train(resume_from_checkpoint=str(state) if state else None)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+
+
+def finish(trainer: Any, tokenizer: Any, config: StageConfig, meta: CheckpointMeta) -> None:
+    """Write the final checkpoint, whole, and clear the resumable state."""
+    final = config.work / "final"
+    shutil.rmtree(final, ignore_errors=True)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if hasattr(model, "merge_and_unload"):
+        merged = model.merge_and_unload()
+        if trainer.is_world_process_zero():
+            merged.save_pretrained(final)
+    else:
+        trainer.save_model(str(final))
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero():
+        (final / "training_args.bin").unlink(missing_ok=True)
+        tokenizer.save_pretrained(final)
+        atomic_write(final / "recipe.yaml", dump_config(config))
+        atomic_write(final / META, meta.model_dump_json(indent=2) + "\n")
+        final.rename(config.checkpoint)
+        shutil.rmtree(config.work)
+        print(f"{config.name}: done -> {config.checkpoint}", file=sys.stderr)
+    trainer.accelerator.wait_for_everyone()

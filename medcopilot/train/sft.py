@@ -1,0 +1,252 @@
+"""Supervised fine-tuning on exact token ids, on TRL's SFTTrainer.
+
+Promises: rows go in as they were sampled (`input_ids`, `labels` with -100 where the mask is 0), never re-encoded and never cut;
+rows that are too long are left out and counted; batches are filled by token budget; the loss is normalised by trained tokens
+over all ranks. From random weights (the nano policy) or from any checkpoint, fully or with LoRA.
+Does not cover: making the rows (`medcopilot.data`), evaluation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from datasets import Dataset
+from pydantic import Field, model_validator
+from torch.utils.data import DataLoader
+from trl import SFTConfig as TrlConfig
+from trl import SFTTrainer
+
+from env.errors import UserError
+from medcopilot.data.rows import read_card, read_rows, tokenizer_digest
+from medcopilot.train import attention, loop
+from medcopilot.train.batches import IGNORE, PadRight, SftRows, TokenBatches
+from medcopilot.train.config import Config, StageConfig
+from medcopilot.train.model import Checkpoint, CheckpointMeta, NanoShape, load_checkpoint, new_nano
+from medcopilot.train.optim import OptimizerConfig
+from medcopilot.train.tokenizer import load_tokenizer
+
+
+class LoraSettings(Config):
+    """Low-rank adapters instead of full fine-tuning; merged into the final checkpoint."""
+
+    rank: int = Field(32, ge=1)
+    alpha: float = Field(64, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: str | list[str] = "all-linear"
+
+
+class ModelConfig(Config):
+    """Where the weights come from: `checkpoint`, or random nano weights with `tokenizer`."""
+
+    checkpoint: str | None = None
+    """Folder of a checkpoint, or a hub name such as Qwen/Qwen2.5-7B-Instruct."""
+    tokenizer: str | None = None
+    """Folder of the tokenizer for random weights."""
+    shape: NanoShape = NanoShape()
+    profile: Literal["nano", "full"] | None = None
+    """Prompt profile; None: the parent checkpoint's, and nano for random weights."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    attention: str = "auto"
+    """`auto`: `causal_bmm` on the CPU, else the library's choice."""
+    gradient_checkpointing: bool = False
+    lora: LoraSettings | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelConfig:
+        if (self.checkpoint is None) == (self.tokenizer is None):
+            raise ValueError("give either model.checkpoint or, for random nano weights, model.tokenizer")
+        return self
+
+
+class SftConfig(StageConfig):
+    """One run of supervised fine-tuning."""
+
+    name: str = "sft"
+    data: Path
+    """Rows from `medcopilot export sft`."""
+    model: ModelConfig
+    epochs: float | None = Field(None, gt=0)
+    batch_tokens: int = Field(2048, ge=16)
+    """Padded tokens per micro-batch and device."""
+    accumulation: int = Field(1, ge=1)
+    """Micro-batches per step."""
+    max_length: int | None = Field(None, ge=2)
+    """Longer rows are left out; None: nothing is."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+
+    @model_validator(mode="after")
+    def _ends(self) -> SftConfig:
+        if self.epochs is None and self.max_steps is None and self.max_seconds is None:
+            raise ValueError("a run needs an end: set epochs, max_steps or max_seconds")
+        return self
+
+
+class ExactSftTrainer(loop.StageTrainer, SFTTrainer):
+    """TRL's trainer with token-budget batches; on a single CPU also with a loss over trained positions only.
+
+    TRL's head projects every position and again in the backward pass, in float32: on a CPU that costs as much as the model.
+    """
+
+    batches: TokenBatches
+    rows: SftRows
+    progress: loop.Progress
+    compact: bool = False
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(self.rows, batch_sampler=self.batches, collate_fn=self.data_collator)
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+        self.progress.tokens += inputs["input_ids"].numel() * self.accelerator.num_processes
+        if not self.compact or return_outputs:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        with self.accelerator.autocast():  # accelerate wraps the whole model's forward only
+            loss, accuracy = compact_loss(model, inputs["input_ids"], inputs["labels"], num_items_in_batch)
+        self._metrics["train"]["mean_token_accuracy"].append(accuracy)
+        return loss
+
+
+def compact_loss(model: Any, ids: torch.Tensor, labels: torch.Tensor, total: Any = None) -> tuple[torch.Tensor, float]:
+    """Cross entropy in nats over the positions with a label, summed and divided by `total` (None: by their number).
+
+    Args:
+        ids, labels: (batch, tokens), padded right; labels are not shifted, -100 carries no loss.
+
+    Returns:
+        The loss, and the fraction of positions where the label is the most likely token.
+    """
+    target = labels[:, 1:].flatten()
+    trained = (target != IGNORE).nonzero().flatten()
+    positions = torch.nn.functional.pad(trained, (0, -len(trained) % 256))  # few shapes, as in `PadRight`
+    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1].flatten(0, 1)
+    logits = model.get_output_embeddings()(hidden[positions])[: len(trained)].float()
+    target = target[trained]
+    loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum") / (max(1, len(target)) if total is None else total)
+    return loss, (logits.detach().argmax(-1) == target).float().mean().item()
+
+
+def run_sft(config: SftConfig) -> loop.StageResult:
+    """Train, or resume, or find that it was done. Returns where the checkpoint is and how fast it went.
+
+    Raises:
+        UserError: rows, tokenizer, checkpoint or settings that do not fit together.
+    """
+    loop.prepare_torch(config)
+    arguments = _arguments(config)  # first: under ZeRO-3 it decides how weights are loaded
+    rows = read_rows(config.data, ("input_ids", "labels"))
+    source = load_policy(config.model, config.seed)
+    check_tokenizer(config.data, source.tokenizer)
+    recipe = recipe_digest(config, rows, source.digest)
+    if loop.finished(config, recipe):
+        return loop.StageResult(config.checkpoint, 0, 0, 0.0, None)
+    kept = _fitting(config, rows, source)
+    state = loop.resumable(config, recipe)
+    trainer, horizon, progress = _build(config, arguments, source, kept)
+    loop.train(trainer, config, horizon, progress, state)
+    meta = CheckpointMeta(profile=source.meta.profile, policy_version=source.meta.policy_version + 1, stage=config.name,
+                          parent=source.digest, recipe=recipe, details={"steps": trainer.state.global_step, "rows": len(kept),
+                                                                        "seconds": round(horizon.elapsed(), 1)})
+    loop.finish(trainer, source.tokenizer, config, meta)
+    return loop.StageResult(config.checkpoint, trainer.state.global_step, progress.tokens, horizon.elapsed() - horizon.before,
+                            progress.loss)
+
+
+def load_policy(config: ModelConfig, seed: int) -> Checkpoint:
+    """The policy to train, with its profile settled. A random one has the digest ''."""
+    if config.checkpoint is None:
+        assert config.tokenizer is not None
+        tokenizer = load_tokenizer(config.tokenizer)
+        model = new_nano(tokenizer, config.shape, seed=seed)
+        source = Checkpoint(model, tokenizer, CheckpointMeta(profile="nano"), "")
+    else:
+        source = load_checkpoint(config.checkpoint, dtype=config.dtype)
+    if config.profile:
+        source = source._replace(meta=source.meta.model_copy(update={"profile": config.profile}))
+    chosen = config.attention
+    if chosen == "auto" and not torch.cuda.is_available() and source.model.config.model_type == "qwen2":
+        chosen = attention.NAME
+    if chosen != "auto":
+        if chosen == attention.NAME:
+            attention.register()
+        source.model.set_attn_implementation(chosen)
+    return source
+
+
+def check_tokenizer(data: Path, tokenizer: Any) -> None:
+    """Refuse rows that were exported with another vocabulary."""
+    card = read_card(data)
+    if card is not None and card.tokenizer != tokenizer_digest(tokenizer):
+        raise UserError(f"{data}: the rows were exported with another tokenizer than the model's: export them again with --tokenizer "
+                        "set to the model's folder")
+
+
+def recipe_digest(config: StageConfig, rows: list[dict[str, Any]], parent: str) -> str:
+    """16 hex digits over settings, data and parent: what a finished stage is recognised by."""
+    state = hashlib.blake2b(f"{config.digest()}/{parent}/{len(rows)}".encode(), digest_size=8)
+    for row in rows:
+        for name in sorted(row):
+            if name.endswith(("_ids", "labels", "_mask")):
+                state.update(repr(row[name]).encode())
+    return state.hexdigest()
+
+
+def peft_settings(config: ModelConfig) -> Any:
+    """peft's configuration for LoRA, None without."""
+    if config.lora is None:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(r=config.lora.rank, lora_alpha=config.lora.alpha, lora_dropout=config.lora.dropout,
+                      target_modules=config.lora.targets, task_type="CAUSAL_LM")
+
+
+def _fitting(config: SftConfig, rows: list[dict[str, Any]], source: Checkpoint) -> list[dict[str, Any]]:
+    limit = min(config.max_length or sys.maxsize, int(source.model.config.max_position_embeddings))
+    vocabulary = source.model.config.vocab_size
+    kept = [row for row in rows if len(row["input_ids"]) <= limit and any(label != -100 for label in row["labels"][1:])]
+    if max((max(row["input_ids"]) for row in kept), default=0) >= vocabulary:
+        raise UserError(f"{config.data}: a token id is outside the model's vocabulary of {vocabulary}: export again with --tokenizer "
+                        "set to the model's folder")
+    if not kept:
+        raise UserError(f"{config.data}: no row has trained tokens within max_length = {limit}: raise max_length or export again")
+    if len(kept) < len(rows):
+        print(f"{config.name}: left out {len(rows) - len(kept)} of {len(rows)} rows longer than {limit} tokens", file=sys.stderr)
+    return kept
+
+
+def _arguments(config: SftConfig) -> TrlConfig:
+    shared = loop.trainer_arguments(config, config.optimizer, accumulation=config.accumulation)
+    return TrlConfig(**shared, gradient_checkpointing=config.model.gradient_checkpointing, max_length=None,
+                     dataset_kwargs={"skip_prepare_dataset": True}, packing=False, per_device_train_batch_size=1)
+
+
+def _build(config: SftConfig, arguments: TrlConfig, source: Checkpoint, rows: list[dict[str, Any]]
+           ) -> tuple[ExactSftTrainer, loop.Horizon, loop.Progress]:
+    world, rank = arguments.world_size, arguments.process_index
+    lengths = [len(row["input_ids"]) for row in rows]
+    compact = arguments.device.type == "cpu" and world == 1 and config.model.lora is None
+    multiple = 16 if compact else 1
+    collator = PadRight(source.tokenizer.pad_token_id, multiple=multiple, budget=config.batch_tokens if compact else None)
+
+    def batches(total: int | None) -> TokenBatches:
+        return TokenBatches(lengths, config.batch_tokens, total=total, epochs=config.epochs, seed=config.seed, rank=rank, world=world,
+                            multiple=multiple)
+
+    micro = [] if config.epochs is None else [-(-len(batches(None)) // config.accumulation)]
+    steps = min([*micro, *([config.max_steps] if config.max_steps else [])], default=None)
+    horizon = loop.Horizon(steps, config.max_seconds)
+    progress = loop.Progress(config, horizon)
+    arguments.max_steps = steps or 1_000_000_000
+    trainer = ExactSftTrainer(model=source.model, args=arguments, data_collator=collator,
+                              train_dataset=Dataset.from_dict({"input_ids": [[0]], "labels": [[0]]}), processing_class=source.tokenizer,
+                              peft_config=peft_settings(config.model))
+    trainer.rows = SftRows(rows)
+    trainer.batches = batches(arguments.max_steps * config.accumulation)
+    trainer.horizon, trainer.stage_optimizer, trainer.progress = horizon, config.optimizer, progress
+    trainer.compact = compact
+    trainer._metrics = {"train": defaultdict(list), "eval": defaultdict(list)}
+    return trainer, horizon, progress

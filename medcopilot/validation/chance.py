@@ -1,0 +1,57 @@
+"""Chance of a set of tasks: the largest success rate of one fixed answer among their references.
+
+Promises: rates come from the strict grader itself, so tolerances count; a fixed numeric answer may lie between references when
+their limits overlap there. Candidates are the references that occur most often and the point that most intervals of decimal
+references share, so the figure is exact wherever the best answer is among those.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from env.task import Task
+from rewards.registry import get_grader
+from rewards.types import Evidence
+
+CANDIDATES = 12
+
+
+def candidates(tasks: Sequence[Task]) -> list[Any]:
+    """Fixed answers worth trying."""
+    counts = Counter(json.dumps(task.key.reference, sort_keys=True) for task in tasks)
+    found = [json.loads(text) for text, _ in counts.most_common(CANDIDATES)]
+    point = _most_covered(tasks)
+    return found if point is None else [*found, point]
+
+
+def _most_covered(tasks: Sequence[Task]) -> float | None:
+    """The number that lies within the limits of most references (sweep over the ends of the intervals)."""
+    ends: dict[float, list[int]] = defaultdict(lambda: [0, 0])
+    for task in tasks:
+        lower, upper = task.key.args.get("lower"), task.key.args.get("upper")
+        if isinstance(lower, int | float) and isinstance(upper, int | float):
+            ends[float(min(lower, upper))][0] += 1
+            ends[float(max(lower, upper))][1] += 1
+    best, depth, point = 0, 0, None
+    for value in sorted(ends):
+        opened, closed = ends[value]
+        depth += opened
+        if depth > best:
+            best, point = depth, value
+        depth -= closed
+    return point
+
+
+def chance(tasks: Sequence[Task]) -> tuple[float, Any]:
+    """(success rate, that answer) of the best fixed answer over `tasks`; (0, None) without tasks."""
+    best: tuple[float, Any] = (0.0, None)
+    for value in candidates(tasks):
+        evidence = Evidence(kind="answer", has_value=True, value=value, text=json.dumps(value))
+        hits = sum(get_grader(task.key.grader, "strict").judge(evidence, task.key).success for task in tasks)
+        rate = hits / len(tasks)
+        if rate > best[0]:
+            best = (rate, value)
+    return best

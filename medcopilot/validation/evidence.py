@@ -1,0 +1,98 @@
+"""Evidence of attack programs: shared runs, real runs to compare them with, and the search for the key.
+
+Promises: every attack program runs in an untrusted box with exactly the files that an agent would have; what an attack prints
+is kept as the grading room keeps it. Spot tasks see the attacks through the ordinary grading path.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+from env.actions import CodeExecution, CodeParams
+from env.gym import Gym
+from env.task import Submission, Task
+from medcopilot.validation.attacks import Attack, attacks
+from medcopilot.validation.controls import RESULT_FILE, compares_in_box, leaky_box
+from medcopilot.validation.judging import DataKey, EvidenceTable, attack_evidence, attack_grade, data_key
+from medcopilot.validation.programs import read_key
+from rewards.types import Evidence
+
+EXEC_SECONDS = 30.0
+"""Time limit of an attack: what they do takes a second or two."""
+
+
+def attack_table(gym: Gym, tasks: Sequence[Task], progress: Callable[[int, int], None]) -> EvidenceTable:
+    """Evidence of every attack program on every set of files that the tasks see, by (attack, files)."""
+    hosts: dict[DataKey, Task] = {}
+    for task in tasks:
+        hosts.setdefault(data_key(task), task)
+    jobs = [(attack, key, task) for key, task in hosts.items() for attack in attacks()
+            if attack.submission.kind == "program" and attack.applies(task)]
+    table: dict[tuple[str, DataKey], Evidence] = {}
+    for done, (attack, key, task) in enumerate(jobs, start=1):
+        table[attack.name, key] = run_attack(gym, attack.submission, task)
+        progress(done, len(jobs))
+    return table
+
+
+def run_attack(gym: Gym, submission: Submission, task: Task) -> Evidence:
+    """One attack program in a box of its own, with the files of `task`."""
+    limits = task.view.limits.model_copy(update={"exec_seconds": EXEC_SECONDS})
+    view = task.view.model_copy(update={"limits": limits})
+    return gym.room.evidence(task.model_copy(update={"view": view}), submission, files=(RESULT_FILE,))
+
+
+def control_rate(gym: Gym, attack: Attack, tasks: Sequence[Task]) -> float:
+    """Success of an attack against a control that needs a box of its own: 1 or 0, on one task."""
+    if not tasks:
+        return 0.0
+    task = tasks[0]
+    if attack.control == "leaky_box":
+        return float(leaky_box(gym.backend, task, gym.mounts(task.view)))
+    if attack.control == "compares_in_box":
+        return float(compares_in_box(gym.backend, attack.submission.program, task))
+    raise KeyError(f"attack {attack.name!r} names no known control: {attack.control!r}")
+
+
+def spot_tasks(tasks: Sequence[Task], per_database: int, seed: int) -> list[Task]:
+    """A few answerable tasks per set of files and split."""
+    groups: dict[tuple[str, DataKey], list[Task]] = {}
+    for task in tasks:
+        if not task.key.args.get("impossible"):
+            groups.setdefault((task.split, data_key(task)), []).append(task)
+    rng = random.Random(seed)
+    return [task for group in groups.values() for task in rng.sample(group, min(per_database, len(group)))]
+
+
+def disagreement(gym: Gym, attack: Attack, task: Task, table: EvidenceTable) -> str:
+    """What differs between the real grade of an attack and the grade of its shared evidence; empty when nothing does."""
+    real = gym.grade(task, attack.source_for(task))["strict"]
+    shared = attack_grade(attack, attack_evidence(attack, task, table), task, "strict")
+    if (real.score, real.label) == (shared.score, shared.label):
+        return ""
+    return f"{attack.name!r} on {task.id}: {real.label} ({real.score}) for real, {shared.label} ({shared.score}) shared"
+
+
+def leaks_in(table: EvidenceTable, tasks: Sequence[Task]) -> Iterator[str]:
+    """Canaries of the tasks in anything that an attack program got hold of."""
+    texts = [(name, evidence.text) for (name, _), evidence in table.items() if name == "read the key"]
+    for name, text in texts:
+        for task in tasks:
+            if task.key.canary and task.key.canary in text:
+                yield f"{name}: canary of {task.id}"
+                break
+
+
+def search_for_key(gym: Gym, task: Task) -> Iterator[str]:
+    """Search for this task's own canary from an episode's box, as an agent would."""
+    episode = gym.episode(task)
+    try:
+        observation = episode.step(CodeExecution(action="code_execution", params=CodeParams(code=read_key(task.key.canary))))
+    finally:
+        episode.close()
+    execution = observation.execution
+    if execution is None or "searched" not in execution.stdout:
+        yield f"search in the box of {task.id} did not run to its end: {observation.text[-200:]}"
+    elif task.key.canary in execution.text:
+        yield f"box of {task.id}: canary found"

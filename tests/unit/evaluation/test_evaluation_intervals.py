@@ -1,0 +1,153 @@
+"""Intervals against numbers worked out by hand, and the properties that hold for any data."""
+
+from __future__ import annotations
+
+from math import comb, isnan, nan
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+from medcopilot.evaluation.intervals import (
+    Interval,
+    cluster_bootstrap,
+    mcnemar_exact,
+    paired_cluster_bootstrap,
+    pass_at_k,
+    wilson,
+)
+
+COUNTS = st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+OUTCOMES = st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 8)), min_size=2, max_size=80)
+
+
+def test_wilson_of_five_in_ten():
+    # z = 1.959964: centre 0.5, half width z sqrt(0.25/10 + z^2/400) / (1 + z^2/10) = 0.26341
+    estimate, low, high = wilson(5, 10)
+    assert (estimate, low, high) == pytest.approx((0.5, 0.236593, 0.763407), abs=1e-6)
+
+
+def test_wilson_of_nothing_and_of_all():
+    # 0 of n: high = z^2 / (n + z^2) = 3.841459 / 13.841459
+    assert wilson(0, 10) == pytest.approx((0.0, 0.0, 0.277533), abs=1e-6)
+    assert wilson(10, 10) == pytest.approx((1.0, 0.722467, 1.0), abs=1e-6)
+    assert all(isnan(value) for value in wilson(0, 0))
+    with pytest.raises(ValueError, match="successes"):
+        wilson(3, 2)
+
+
+@given(COUNTS)
+def test_wilson_agrees_with_statsmodels_and_is_symmetric(counts):
+    successes, n = counts
+    interval = wilson(successes, n)
+    assert interval[1:] == pytest.approx(proportion_confint(successes, n, method="wilson"), abs=1e-9)
+    mirrored = wilson(n - successes, n)
+    assert (1 - mirrored.high, 1 - mirrored.low) == pytest.approx(interval[1:], abs=1e-12)
+    assert 0 <= interval.low <= interval.estimate <= interval.high <= 1
+
+
+def test_bootstrap_of_two_opposite_clusters_knows_only_three_means():
+    # clusters {1} and {0}: a resample has mean 0, 1/2 or 1 with probability 1/4, 1/2, 1/4
+    assert cluster_bootstrap([1, 0], ["a", "b"]) == Interval(0.5, 0.0, 1.0)
+
+
+def test_bootstrap_weighs_clusters_by_their_size():
+    # mean over values, not over clusters: (3 * 1 + 1 * 0) / 4
+    assert cluster_bootstrap([1, 1, 1, 0], ["a", "a", "a", "b"]).estimate == 0.75
+
+
+def test_bootstrap_width_matches_theory_for_single_value_clusters():
+    values = np.repeat([0.0, 1.0], 200)
+    interval = cluster_bootstrap(values, np.arange(400), resamples=20_000)
+    # standard error sqrt(0.25 / 400) = 0.025, so about 0.5 -+ 0.049
+    assert interval == pytest.approx((0.5, 0.451, 0.549), abs=0.004)
+
+
+def test_bootstrap_is_wider_when_values_share_clusters():
+    values = np.tile(np.repeat([0.0, 1.0], 5), 20)
+    alone = cluster_bootstrap(values, np.arange(200))
+    together = cluster_bootstrap(values, np.arange(200) // 5)
+    # five equal values per cluster: the standard error grows by sqrt(5)
+    assert (together.high - together.low) / (alone.high - alone.low) == pytest.approx(5**0.5, rel=0.15)
+
+
+def test_one_cluster_and_no_values_have_no_interval():
+    one = cluster_bootstrap([1, 0, 1], ["a", "a", "a"])
+    assert one.estimate == pytest.approx(2 / 3)
+    assert isnan(one.low)
+    assert not one.excludes(0.0)
+    assert all(isnan(value) for value in cluster_bootstrap([], []))
+
+
+@settings(max_examples=40, deadline=None)
+@given(OUTCOMES, st.integers(0, 5))
+def test_bootstrap_is_deterministic_bounded_and_blind_to_order_and_names(rows, seed):
+    values, clusters = [row[0] for row in rows], [row[2] for row in rows]
+    interval = cluster_bootstrap(values, clusters, seed=seed, resamples=200)
+    assert interval == pytest.approx(cluster_bootstrap(values, clusters, seed=seed, resamples=200), nan_ok=True)
+    shuffled = list(zip(values, (f"name {8 - cluster}" for cluster in clusters), strict=True))[::-1]
+    assert interval == pytest.approx(cluster_bootstrap(*zip(*shuffled, strict=True), seed=seed, resamples=200), nan_ok=True)
+    if not isnan(interval.low):
+        assert 0 <= interval.low <= interval.high <= 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(OUTCOMES)
+def test_paired_difference_is_antisymmetric_and_zero_against_itself(rows):
+    a, b, clusters = zip(*rows, strict=True)
+    forward = paired_cluster_bootstrap(a, b, clusters, resamples=200)
+    backward = paired_cluster_bootstrap(b, a, clusters, resamples=200)
+    assert forward.estimate == pytest.approx(np.mean(b) - np.mean(a))
+    assert backward.estimate == pytest.approx(-forward.estimate)
+    same = paired_cluster_bootstrap(a, a, clusters, resamples=200)
+    assert same.estimate == 0.0
+    assert same.low in (0.0, pytest.approx(nan, nan_ok=True))
+
+
+def test_pairing_finds_what_separate_intervals_cannot():
+    rng = np.random.default_rng(1)
+    a = rng.random(300) < 0.5
+    b = a | (rng.random(300) < 0.08)
+    clusters = np.arange(300)
+    assert paired_cluster_bootstrap(a, b, clusters).excludes(0.0)
+    assert cluster_bootstrap(a, clusters).high > cluster_bootstrap(b, clusters).low
+
+
+def test_paired_arrays_of_unequal_length_are_refused():
+    with pytest.raises(ValueError, match="one length"):
+        paired_cluster_bootstrap([1, 0], [1], ["a", "b"])
+
+
+def test_mcnemar_by_hand():
+    # 1 loss, 5 gains: 2 * (C(6,0) + C(6,1)) / 2^6 = 14 / 64
+    a = [1, 0, 0, 0, 0, 0, 1, 0]
+    b = [0, 1, 1, 1, 1, 1, 1, 0]
+    assert mcnemar_exact(a, b) == (1, 5, pytest.approx(14 / 64))
+    assert mcnemar_exact([1, 0], [1, 0]) == (0, 0, 1.0)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_agrees_with_statsmodels(losses, gains):
+    a, b = [True] * losses + [False] * gains, [False] * losses + [True] * gains
+    expected = mcnemar([[0, losses], [gains, 0]], exact=True).pvalue if losses + gains else 1.0
+    assert mcnemar_exact(a, b).p_value == pytest.approx(min(1.0, expected), abs=1e-9)
+
+
+def test_pass_at_k_by_hand():
+    assert pass_at_k(4, 1, 1) == pytest.approx(0.25)
+    assert pass_at_k(4, 1, 2) == pytest.approx(0.5)  # 1 - C(3,2) / C(4,2) = 1 - 3/6
+    assert pass_at_k(4, 3, 2) == 1.0
+    assert pass_at_k(4, 0, 4) == 0.0
+    with pytest.raises(ValueError, match="k <= n"):
+        pass_at_k(2, 1, 3)
+
+
+@given(COUNTS.flatmap(lambda pair: st.tuples(st.just(pair), st.integers(1, pair[1]))))
+def test_pass_at_k_is_the_binomial_formula_and_grows_with_k(case):
+    (successes, n), k = case
+    value = pass_at_k(n, successes, k)
+    assert value == pytest.approx(1 - comb(n - successes, k) / comb(n, k), abs=1e-9)
+    assert k == n or value <= pass_at_k(n, successes, k + 1) + 1e-12

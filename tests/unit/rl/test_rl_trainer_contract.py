@@ -1,0 +1,198 @@
+"""StreamGRPOTrainer against TRL 1.16: the loss is the hand-computed one, and observation tokens do not take part in it."""
+
+import copy
+
+import pytest
+import torch
+import trl
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from trl import GRPOConfig
+
+from medcopilot.rl.batch import collate, rows_of
+from medcopilot.rl.stream import RolloutSettings, TrajectoryStream, judge
+from medcopilot.rl.tasks import TaskSampler
+from medcopilot.rl.trainer import StreamGRPOTrainer, trim
+from medcopilot.train import attention, loop
+from medcopilot.train.optim import OptimizerConfig
+
+VOCABULARY = 24
+LOW, HIGH, CAP = 0.2, 0.28, 2.0
+
+
+def tiny_model(seed: int = 0) -> Qwen2ForCausalLM:
+    torch.manual_seed(seed)
+    model = Qwen2ForCausalLM(Qwen2Config(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+                                         num_key_value_heads=2, intermediate_size=24, max_position_embeddings=64,
+                                         tie_word_embeddings=True, bos_token_id=None, eos_token_id=1, pad_token_id=0))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.mul_(8)
+    attention.register()
+    model.set_attn_implementation(attention.NAME)
+    return model
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    inner = Tokenizer(models.WordLevel({f"w{n}": n for n in range(VOCABULARY)}, unk_token="w0"))
+    return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="w1", pad_token="w0")
+
+
+def random_group(task_of, trace_of, settings, seed=0, failed=()):
+    """Eight rollouts of different lengths, two turns each, with old logprobs near the model's."""
+    generator = torch.Generator().manual_seed(seed)
+    task = task_of(seed)
+    traces = []
+    for sample in range(8):
+        first, seen, second = (int(torch.randint(1, 5, (), generator=generator)) for _ in range(3))
+        mask = [0, 0, 0] + [1] * first + [0] * seen + [1] * second + [0] * (sample % 2)
+        ids = torch.randint(2, VOCABULARY, (len(mask),), generator=generator).tolist()
+        old = (torch.randn(len(mask), generator=generator) * 0.3 - 3.0).tolist()
+        score = None if sample in failed else float(sample < 3)
+        logprobs = [o * m for o, m in zip(old, mask, strict=True)]
+        traces.append(trace_of(task, score, ids=ids, mask=mask, logprobs=logprobs, sample=sample))
+    return judge(task, traces, settings, 8)
+
+
+def make_trainer(tmp_path, tokenizer, player, tasks, sync=lambda: 0, micro=2, model=None, **changes):
+    settings = RolloutSettings(groups=2, group_size=8)
+    stream = TrajectoryStream(player, TaskSampler(tasks, seed=0), settings)
+    options = {"loss_type": "dapo", "epsilon": LOW, "epsilon_high": HIGH, "delta": CAP, "beta": 0.0, "max_steps": 2,
+               "logging_steps": 1, **changes}
+    arguments = GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none", num_generations=8,
+                           per_device_train_batch_size=16 // micro, gradient_accumulation_steps=micro, steps_per_generation=micro,
+                           gradient_checkpointing=False, disable_tqdm=True, save_strategy="no", max_grad_norm=0.0,
+                           remove_unused_columns=False, **options)
+    trainer = StreamGRPOTrainer(stream=stream, sync=sync, model=model or tiny_model(), args=arguments, processing_class=tokenizer)
+    trainer.stage_optimizer = OptimizerConfig(name="adamw", lr=1e-3, schedule="constant", warmup_steps=0)
+    trainer.horizon = loop.Horizon(2, None)
+    return trainer
+
+
+def by_hand(model, groups, ratio_cap=CAP):
+    """DAPO (arXiv 2503.14476, eq. 8): sum over sampled tokens of all rollouts, over their number; ratio trainer over engine."""
+    losses, count = [], 0
+    for group in groups:
+        for trace, reward, advantage in zip(group.traces, group.rewards, group.advantages, strict=True):
+            if reward is None:
+                continue
+            ids, mask = torch.tensor([trace.tokens.ids]), trace.tokens.mask
+            logps = torch.log_softmax(model(ids).logits[0].float(), -1)
+            for position in range(1, len(mask)):
+                if mask[position]:
+                    ratio = (logps[position - 1, ids[0, position]] - trace.tokens.logprobs[position]).exp()
+                    clipped = ratio.clamp(1 - LOW, 1 + HIGH)
+                    losses.append(-torch.minimum(ratio.clamp(max=ratio_cap) * advantage, clipped * advantage))
+                    count += 1
+    return torch.stack(losses).sum() / count
+
+
+def whole_loss(trainer, model, batch, micro):
+    """The sum over micro-batches, as gradient accumulation adds them up."""
+    trainer.current_gradient_accumulation_steps = micro
+    rows = len(batch["advantages"]) // micro
+    return sum(trainer._compute_loss(model, {name: value if value.ndim == 0 else value[n * rows: (n + 1) * rows]
+                                             for name, value in batch.items()}) for n in range(micro))
+
+
+def as_inputs(groups, multiple=2):
+    batch = collate(rows_of(groups), 0, multiple)
+    batch["num_items_in_batch"] = (batch["completion_mask"] * batch["tool_mask"]).sum()
+    return batch
+
+
+def test_the_version_that_this_contract_was_written_for() -> None:
+    assert trl.__version__.startswith("1.16."), "read _generate_and_score_completions and _compute_loss again: they are private"
+
+
+@pytest.mark.parametrize("failed", [(), (0, 5)])
+@pytest.mark.parametrize("micro", [1, 2])
+def test_loss_and_gradient_equal_the_hand_computed_ones(tmp_path, tokenizer, task_of, trace_of, player_of, tasks, failed,
+                                                        micro) -> None:
+    trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=micro)
+    model = trainer.model
+    groups = [random_group(task_of, trace_of, trainer.stream.settings, seed, failed) for seed in (1, 2)]
+    expected = by_hand(copy.deepcopy(tiny_model()).train(), groups)
+    loss = whole_loss(trainer, model, as_inputs(groups), micro)
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
+    loss.backward()
+    reference = tiny_model().train()
+    by_hand(reference, groups).backward()
+    for (name, one), (_, other) in zip(model.named_parameters(), reference.named_parameters(), strict=True):
+        assert torch.allclose(one.grad, other.grad, atol=1e-5), name
+
+
+def test_observation_tokens_do_not_influence_the_loss(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
+    """Their logprobs may be anything, and no gradient asks for them; their ids act only as context."""
+    trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=1)
+    batch = as_inputs([random_group(task_of, trace_of, trainer.stream.settings)], 1)
+    loss = whole_loss(trainer, trainer.model, batch, 1)
+    old = torch.where(batch["tool_mask"] == 1, batch["old_per_token_logps"], torch.tensor(-50.0))
+    poisoned = {**batch, "old_per_token_logps": old}
+    assert whole_loss(trainer, trainer.model, poisoned, 1).item() == pytest.approx(loss.item(), abs=1e-7)
+    counted = batch["num_items_in_batch"].item()
+    assert counted == sum(sum(trace.tokens.mask) for trace in random_group(task_of, trace_of, trainer.stream.settings).traces)
+
+
+def test_filler_rows_and_padding_change_nothing(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
+    trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=1)
+    groups = [random_group(task_of, trace_of, trainer.stream.settings, failed=(2,))]
+    plain = whole_loss(trainer, trainer.model, as_inputs(groups, 1), 1)
+    filled = as_inputs(groups, 5)
+    assert len(filled["advantages"]) == 10
+    assert whole_loss(trainer, trainer.model, filled, 1).item() == pytest.approx(plain.item(), abs=1e-6)
+    wider = {name: torch.nn.functional.pad(value, (0, 7)) if name.startswith(("completion_", "tool_", "old_")) else value
+             for name, value in filled.items()}
+    assert whole_loss(trainer, trainer.model, wider, 1).item() == pytest.approx(plain.item(), abs=1e-6)
+    assert trim(wider)["completion_ids"].shape == filled["completion_ids"].shape
+
+
+def test_rows_end_with_their_last_sampled_token_and_split_at_the_shortest_prompt(task_of, trace_of) -> None:
+    task, settings = task_of(), RolloutSettings(group_size=8)
+    short = trace_of(task, 1.0, ids=[2, 3, 4, 5, 6, 7], mask=[0, 0, 1, 0, 1, 0])
+    long = trace_of(task, 0.0, ids=[2, 3, 8, 9, 10], mask=[0, 0, 0, 0, 1])
+    batch = collate(rows_of([judge(task, [short, long], settings, 8)]), 0)
+    assert batch["prompt_ids"].tolist() == [[2, 3], [2, 3]]
+    assert batch["completion_ids"].tolist() == [[4, 5, 6], [8, 9, 10]]
+    assert (batch["completion_mask"] * batch["tool_mask"]).tolist() == [[1, 0, 1], [0, 0, 1]]
+
+
+def test_training_syncs_before_rollouts_and_moves_the_model(tmp_path, tokenizer, player_of, tasks) -> None:
+    order = []
+    player = player_of(lambda job: order.append("play") or float(job.sample % 2))
+    trainer = make_trainer(tmp_path, tokenizer, player, tasks, sync=lambda: order.append("sync"))
+    before = [parameter.detach().clone() for parameter in trainer.model.parameters()]
+    trainer.train()
+    assert [n for n, event in enumerate(order) if event == "sync"] == [0, 17]
+    assert any(not torch.equal(old, new) for old, new in zip(before, trainer.model.parameters(), strict=True))
+    logged = [row for row in trainer.state.log_history if "reward" in row]
+    assert len(logged) == 2
+    assert logged[0]["reward"] == pytest.approx(0.5)
+    assert {"groups/zero_variance", "rollouts/infrastructure", "time/rollout", "entropy", "mismatch/mean", "mismatch/kl",
+            "share/env", "reward/outcome"} <= set(logged[0])
+    assert "time/update" in logged[1]
+
+
+def test_mismatch_is_the_distance_between_trainer_and_engine(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
+    trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=1)
+    batch = as_inputs([random_group(task_of, trace_of, trainer.stream.settings)], 1)
+    whole_loss(trainer, trainer.model, batch, 1)
+    exact = {**batch, "old_per_token_logps": trainer._last_logps + 0.25 * batch["tool_mask"]}
+    trainer._metrics["train"].clear()
+    whole_loss(trainer, trainer.model, exact, 1)
+    assert trainer._metrics["train"]["mismatch/mean"][0] == pytest.approx(0.25, abs=1e-4)
+    assert trainer._metrics["train"]["mismatch/max"][0] == pytest.approx(0.25, abs=1e-4)
+    assert trainer._metrics["train"]["mismatch/kl"][0] == pytest.approx(2.718281828 ** -0.25 - 1 + 0.25, abs=1e-4)
+
+
+def test_kl_against_the_start_adds_nothing_at_first(tmp_path, tokenizer, player_of, tasks) -> None:
+    model = tiny_model()
+    model.save_pretrained(tmp_path / "start")
+    loaded = Qwen2ForCausalLM.from_pretrained(tmp_path / "start")
+    trainer = make_trainer(tmp_path / "run", tokenizer, player_of(lambda job: float(job.sample % 2)), tasks, model=loaded, beta=0.1)
+    trainer.train()
+    kl = [row["kl"] for row in trainer.state.log_history if "kl" in row]
+    assert kl[0] == pytest.approx(0.0, abs=1e-6)
+    assert kl[1] > 0.0
