@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,6 +82,7 @@ def _policy(checkpoint: str | None, endpoint: str | None, model: str | None, all
     if checkpoint is not None:
         if checkpoint == "expert" or checkpoint.startswith("openai:"):
             raise UserError(f"--checkpoint {checkpoint!r} is not a checkpoint: give a folder, or use --endpoint URL --model NAME")
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read by the model libraries when they are first imported
         return load_policy(checkpoint)
     if not model:
         raise UserError("--endpoint needs --model NAME: the model's name on that server")

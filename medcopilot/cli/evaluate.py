@@ -25,6 +25,12 @@ def run(
     protocol: Annotated[str, typer.Option(help="with --checkpoint: submit, or paper (any correct execution ends it)")] = "submit",
     seed: Annotated[int, typer.Option(help="of task choice, sampling and the bootstrap")] = 0,
     concurrency: Annotated[int, typer.Option(help="with --checkpoint: episodes open at once")] = 32,
+    source: Annotated[list[str] | None, typer.Option(help="with --checkpoint: DATASET=PATH of real source files; otherwise the "
+                                                          "synthetic twin")] = None,
+    train: Annotated[int | None, typer.Option(help="with --checkpoint: training tasks of the twin (as it was built)")] = None,
+    test: Annotated[int | None, typer.Option(help="with --checkpoint: test tasks of the twin (as it was built)")] = None,
+    patients: Annotated[int, typer.Option(help="with --checkpoint: patients per database of the twin")] = 1000,
+    build_seed: Annotated[int, typer.Option(help="with --checkpoint: seed of the twin")] = 0,
     out: Annotated[Path | None, typer.Option(help="with --checkpoint: run folder (default: a name made from the options)")] = None,
     root: Annotated[Path | None, typer.Option(help="with --checkpoint: data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
     resamples: Annotated[int, typer.Option(min=100, help="bootstrap resamples")] = 2000,
@@ -52,9 +58,11 @@ def run(
     if checkpoint is not None:
         folders.append(_sample(checkpoint, {"datasets": dataset, "split": split, "slices": slices, "tasks_per_dataset": n,
                                             "samples": samples, "temperature": temperature, "profile": profile,
-                                            "protocol": protocol, "seed": seed, "concurrency": concurrency}, out, root))
-    elif any((dataset, slices, n, out, root)):
-        raise UserError("eval: --dataset, --slice, --n, --out and --root choose what is sampled: give --checkpoint with them")
+                                            "protocol": protocol, "seed": seed, "concurrency": concurrency},
+                               {"sources": source or [], "train": train, "test": test, "patients": patients, "seed": build_seed},
+                               out, root))
+    elif any((dataset, slices, n, out, root, source)):
+        raise UserError("eval: --dataset, --slice, --n, --out, --root and --source choose what is sampled: give --checkpoint too")
     if not folders:
         raise UserError("eval: nothing to evaluate: name run folders, or give --checkpoint to sample one")
     loaded = load_runs(folders, lambda sentence: print(f"medcopilot: {sentence}", file=sys.stderr))
@@ -70,7 +78,7 @@ def run(
         atomic_write(json_file, json.dumps(body, indent=2, ensure_ascii=False))
 
 
-def _sample(checkpoint: str, chosen: dict[str, Any], out: Path | None, root: Path | None) -> Path:
+def _sample(checkpoint: str, chosen: dict[str, Any], build: dict[str, Any], out: Path | None, root: Path | None) -> Path:
     """Play the checkpoint; returns the run folder."""
     import hashlib
     import json
@@ -80,16 +88,18 @@ def _sample(checkpoint: str, chosen: dict[str, Any], out: Path | None, root: Pat
 
     if chosen["samples"] > 1 and chosen["temperature"] == 0:
         raise UserError("eval: several --samples at --temperature 0 are all alike: give a temperature, e.g. 0.6")
-    from env.datasets import dataset_names
-    from medcopilot.cli.bounds import check_request
+    from env.datasets import BuildRequest, dataset_names
+    from medcopilot.cli.bounds import check_request, named_paths
     from medcopilot.cli.progress import sampling_progress
     from medcopilot.rollout.sample import SampleConfig, sample_run
 
     chosen = {**chosen, "datasets": tuple(chosen["datasets"] or dataset_names()), "slices": tuple(chosen["slices"] or ()),
               "greedy_first": chosen["temperature"] == 0}
     if out is None:
-        tag = hashlib.blake2b(json.dumps([checkpoint, chosen], sort_keys=True).encode(), digest_size=4).hexdigest()
+        tag = hashlib.blake2b(json.dumps([checkpoint, chosen, build], sort_keys=True).encode(), digest_size=4).hexdigest()
         out = Path("runs") / f"eval-{re.sub(r'[^A-Za-z0-9]+', '-', checkpoint).strip('-')[-40:]}-{tag}"
-    config = check_request(SampleConfig, out=out, policy=checkpoint, **chosen)
+    sources = named_paths("--source", build.pop("sources"))
+    builds = {name: check_request(BuildRequest, source=sources.get(name), **build) for name in chosen["datasets"]}
+    config = check_request(SampleConfig, out=out, policy=checkpoint, builds=builds, **chosen)
     with sampling_progress(f"sampling into {out}") as (progress, _):
         return sample_run(config, progress, root=root)

@@ -34,6 +34,7 @@ def run(
     """
     import json
     import os
+    import sys
 
     from rich.console import Console
 
@@ -51,7 +52,7 @@ def run(
     sources = named_paths("--source", source or [])
     if foreign := set(sources) - set(names):
         raise UserError(f"option --source: {', '.join(sorted(foreign))} is not among the datasets to check")
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=120)  # a log has no width of its own
     settings = Settings(limit=limit, seed=seed, threads=threads, processes=os.cpu_count() or 1)
     datasets = [get_dataset(name) for name in names]
     requests = {name: check_request(BuildRequest, source=sources.get(name), seed=build_seed, train=train, test=test,

@@ -37,26 +37,27 @@ def _gold(report: DatasetReport) -> Table:
 
 
 def _attacks(report: DatasetReport, every: bool) -> Table:
-    table = Table(title=f"attacks (strict must not exceed {report.chance:.2%}; the paper grader's holes beside)",
-                  title_justify="left")
-    for column in ("attack", "strict", "paper grader", "ungraded", "all tasks, strict", "control", "control falls"):
-        table.add_column(column, justify="left" if column in ("attack", "control") else "right")
-    rows = report.attacks
-    if not every:
-        worst: dict[str, AttackRow] = {}
-        for row in rows:
-            best = worst.setdefault(row.group, row)
-            if (not row.live, row.strict, row.paper) > (not best.live, best.strict, best.paper):
-                worst[row.group] = row
-        rows = list(worst.values())
-    sizes = {row.group: sum(other.group == row.group for other in report.attacks) for row in rows}
-    for row in rows:
-        name = row.name if every or sizes[row.group] == 1 else f"{row.group}: worst of {sizes[row.group]}, {row.name}"
+    table = Table(title=f"attacks{'' if every else ', the worst of each group'} (strict must not exceed "
+                        f"{report.chance:.2%}; the paper grader's holes beside)", title_justify="left")
+    columns = ("group", "attack", "strict", "paper grader", "ungraded", "control falls", *(("control",) if every else ()))
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("group", "attack", "control") else "right", no_wrap=True)
+    for row in report.attacks if every else _worst(report.attacks):
         colour = "red" if row.strict > report.chance else "green"
-        table.add_row(name, f"[{colour}]{row.strict:.2%}[/{colour}]", f"{row.paper:.1%}",
-                      f"{row.unsupported + row.infrastructure:.1%}", f"{row.strict_all:.2%}", row.control,
-                      f"{row.control_rate:.1%}" if row.live else "[red]dead[/red]")
+        cells = [row.group, row.name, f"[{colour}]{row.strict:.2%}[/{colour}]", f"{row.paper:.1%}",
+                 f"{row.unsupported + row.infrastructure:.1%}", f"{row.control_rate:.1%}" if row.live else "[red]dead[/red]"]
+        table.add_row(*cells, *([row.control] if every else []))
     return table
+
+
+def _worst(rows: list[AttackRow]) -> list[AttackRow]:
+    """The most successful attack of each group; a dead one comes first."""
+    worst: dict[str, AttackRow] = {}
+    for row in rows:
+        best = worst.setdefault(row.group, row)
+        if (not row.live, row.strict, row.paper) > (not best.live, best.strict, best.paper):
+            worst[row.group] = row
+    return list(worst.values())
 
 
 def _variants(report: DatasetReport) -> Table:

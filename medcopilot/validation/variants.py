@@ -132,6 +132,7 @@ def _calc_number(value: float, kind: str, args: dict[str, Any]) -> Iterator[Vari
     yield "37 as 37.0", value
     yield "number as text", f"{value:.10g}"
     yield "number with its name", f"answer: {value:.10g}"
+    yield "printed list", f"[{value:.10g}]"
     yield "more decimals", value + 1e-10
     if value.is_integer():
         yield "37.0 as 37", int(value)

@@ -6,7 +6,7 @@ whole box are watched, because rlimits only bind single processes; after a run e
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import posix
 import select
 import time

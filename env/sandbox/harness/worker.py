@@ -11,7 +11,7 @@ header of integers followed by raw bytes, see `env.sandbox.wire`.
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import gc
 import marshal
 import posix
@@ -39,6 +39,7 @@ class Gone(Exception):
 
 def serve(code: dict[str, Any], config: dict[str, Any]) -> None:
     """Drop privileges, say ready, answer requests until the supervisor hangs up."""
+    posix.closerange(CONTROL + 1, 1 << 20)  # whatever the supervisor itself inherited
     _become(config)
     for name, text in config["environment"].items():
         posix.putenv(name, text)
@@ -75,7 +76,7 @@ def _become(config: dict[str, Any]) -> None:
         return
     import _ctypes  # the bare module: `ctypes` takes milliseconds more
 
-    class Int(_ctypes._SimpleCData):
+    class Int(_ctypes._SimpleCData):  # type: ignore[type-arg]
         _type_ = "i"
 
     class Function(_ctypes.CFuncPtr):

@@ -149,6 +149,7 @@ def test_csv_folder_end_to_end(tmp_path):
 
 @pytest.fixture
 def app(monkeypatch) -> typer.Typer:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # the command sets it; put back afterwards
     monkeypatch.setattr("env.sandbox.open_backend", lambda name="auto": Backend(), raising=False)
     application = typer.Typer()
     application.command()(command.run)

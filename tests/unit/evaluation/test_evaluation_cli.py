@@ -79,7 +79,7 @@ def test_a_torn_last_line_is_told_and_left_out(two_runs):
 @pytest.mark.parametrize(("args", "words"), [
     ([], "name run folders"),
     (["no-such-run"], "not a run folder"),
-    (["--dataset", "mimic_iii"], "give --checkpoint"),
+    (["--dataset", "mimic_iii"], "give --checkpoint too"),
     (["--checkpoint", "expert", "--samples", "4"], "give a temperature"),
 ])
 def test_bad_input_is_one_sentence_with_the_cure(args, words):

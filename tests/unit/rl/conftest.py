@@ -12,8 +12,8 @@ from medcopilot.trace import GradeRecord, Tokens, Trace, Turn
 
 def build_task(number: int = 0, template: str = "t") -> Task:
     view = TaskView(dataset="toy", family="calc", question=f"{template} {number}", answer_kind=("answer", "program"))
-    return make_task(view, TaskKey(reference=number, grader="medcalc"), seed=0, category="c", template=template, split="train", slice="train", cluster=f"{template}/{number}",
-                     licence="synthetic")
+    return make_task(view, TaskKey(reference=number, grader="medcalc"), seed=0, category="c", template=template, split="train",
+                     slice="train", cluster=f"{template}/{number}", licence="synthetic")
 
 
 def build_trace(task: Task, score: float | None, *, ids=(5, 6, 7, 8, 9, 10), mask=(0, 0, 1, 1, 0, 1), logprobs=None, version=0,

@@ -67,7 +67,8 @@ def test_many_completions_keep_their_order(task_of) -> None:
     tasks = [task_of(n) for n in range(12)]
     reward = make_environment_reward(ToyGym(), tasks)
     texts = [action("submit", answer=n if n % 3 else -1) for n in range(12)]
-    assert reward(prompts=[""] * 12, completions=texts, task_id=[task.id for task in tasks]) == [float(n % 3 > 0) for n in range(12)]
+    rewards = reward(prompts=[""] * 12, completions=texts, task_id=[task.id for task in tasks])
+    assert rewards == [float(n % 3 > 0) for n in range(12)]
 
 
 def test_programs_keep_their_language(task_of) -> None:
@@ -90,14 +91,16 @@ def test_an_unmodified_trainer_accepts_it(task_of, monkeypatch, tmp_path) -> Non
     inner = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="<pad>"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<eos>", pad_token="<pad>")
     model = Qwen2ForCausalLM(Qwen2Config(vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-                                         num_key_value_heads=2, intermediate_size=16, bos_token_id=None, eos_token_id=1, pad_token_id=0))
+                                         num_key_value_heads=2, intermediate_size=16, bos_token_id=None, eos_token_id=1,
+                                         pad_token_id=0))
     tasks = [task_of(n) for n in range(4)]
     medcopilot.rl.configure(ToyGym(), tasks)
     arguments = GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none", num_generations=8, max_steps=3,
                            per_device_train_batch_size=16, max_completion_length=1, logging_steps=1, disable_tqdm=True,
                            gradient_checkpointing=False, save_strategy="no")
     rows = Dataset.from_dict({"prompt": ["question"] * 4, "task_id": [task.id for task in tasks]})
-    trainer = GRPOTrainer(model=model, reward_funcs=environment_reward, args=arguments, train_dataset=rows, processing_class=tokenizer)
+    trainer = GRPOTrainer(model=model, reward_funcs=environment_reward, args=arguments, train_dataset=rows,
+                          processing_class=tokenizer)
     trainer.train()
     means = [row["rewards/environment_reward/mean"] for row in trainer.state.log_history if "reward" in row]
     assert len(means) == 3

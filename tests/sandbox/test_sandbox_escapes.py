@@ -1,0 +1,335 @@
+"""Escapes: what the box must not let through, each with the bare backend as positive control where one makes sense."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest import QUICK, SECRET
+
+from env.errors import SandboxUnavailable, UserError
+from env.sandbox import open_backend
+from env.sandbox.base import BoxSpec, Execution, Mount, Program
+from env.sandbox.box import WorkerBox
+from env.sandbox.bwrap import BwrapBackend
+from env.task import Limits
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SEARCH = """
+import os
+needle = {needle!r}.encode()
+answer = []
+def look(path):
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        data = os.read(fd, 1 << 20)
+        os.close(fd)
+    except OSError:
+        return
+    if needle in data and path != '/workspace/program.py' and b'def look(path)' not in data:
+        answer.append(path)
+for pid in [p for p in os.listdir('/proc') if p.isdigit()]:
+    for name in ('environ', 'cmdline', 'maps', 'mountinfo'):
+        if int(pid) != os.getpid() or name != 'cmdline': look(f'/proc/{{pid}}/{{name}}')
+    try:
+        for fd in os.listdir(f'/proc/{{pid}}/fd'): look(f'/proc/{{pid}}/fd/{{fd}}')
+    except OSError: pass
+for root in {roots!r}:
+    for folder, _, names in os.walk(root):
+        for name in names: look(os.path.join(folder, name))
+if needle in repr(dict(os.environ)).encode(): answer.append('environ')
+answer.sort()
+"""
+
+
+def attack(box: WorkerBox, source: str, limits: Limits | None = None) -> Execution:
+    return box.run(Program(source=source), limits, want_value=True)
+
+
+def test_environment_does_not_leak(box: WorkerBox, bare_box: WorkerBox) -> None:
+    source = SEARCH.format(needle=SECRET, roots=["/data", "/workspace", "/tmp", "/etc", "/dev/shm"])
+    assert attack(box, source, Limits()).value == []
+    control = attack(bare_box, source.replace("['/data', '/workspace', '/tmp', '/etc', '/dev/shm']", "[]"), Limits())
+    assert "environ" in control.value
+
+
+def test_key_beside_the_data_is_not_there(box: WorkerBox, bare_box: WorkerBox, database: Path) -> None:
+    key = database.parent / "keys.jsonl"
+    assert "FileNotFoundError" in attack(box, f"answer = open({str(key)!r}).read()").stderr
+    assert attack(bare_box, f"answer = open({str(key)!r}).read()").value == "c0ffee-key-canary"
+    found = attack(box, SEARCH.format(needle="c0ffee-key-" + "canary", roots=["/data", "/workspace", "/tmp", "/etc"]), Limits())
+    assert found.value == []
+    assert attack(box, "import os; answer = os.listdir('/data')").value == ["ehr.sqlite"]
+
+
+def test_repository_and_homes_are_not_visible(box: WorkerBox, bare_box: WorkerBox) -> None:
+    probe = f"import os\nanswer = [p for p in ({str(REPOSITORY / 'env')!r}, '/etc/shadow', '/var', '/srv') if os.path.exists(p)]"
+    assert attack(box, probe).value == []
+    assert str(REPOSITORY / "env") in attack(bare_box, probe).value
+
+
+def test_system_is_read_only(box: WorkerBox) -> None:
+    source = """
+import os
+answer = []
+for path in ('/usr/x', '/x', '/etc/x', '/data/x', '/dev/x', '/data/ehr.sqlite', '/proc/sys/kernel/core_pattern',
+             '/proc/sysrq-trigger', os.__file__):
+    try:
+        open(path, 'ab').write(b'x')
+        answer.append(path)
+    except OSError: pass
+"""
+    assert attack(box, source).value == []
+
+
+def test_no_network(box: WorkerBox) -> None:
+    source = """
+import socket
+answer = []
+for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET, socket.AF_VSOCK):
+    try: answer.append(str(socket.socket(family, socket.SOCK_DGRAM)))
+    except OSError: pass
+a, b = socket.socketpair()
+"""
+    assert attack(box, source).value == []
+    reach = ("import socket\ns = socket.socket()\ns.bind(('127.0.0.1', 0))\ns.listen()\n"
+             "c = socket.create_connection(s.getsockname())\nanswer = 'connected'")
+    assert attack(box, reach).status == "error"
+
+
+def test_network_control(bare_box: WorkerBox) -> None:
+    assert attack(bare_box, "import socket\ns = socket.socket()\ns.bind(('127.0.0.1', 0))\nanswer = 'bound'").value == "bound"
+
+
+def test_no_privileges(box: WorkerBox) -> None:
+    status = attack(box, "answer = open('/proc/self/status').read()").value
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert fields["CapEff"] == fields["CapPrm"] == fields["CapAmb"] == "0" * 16
+    assert fields["NoNewPrivs"] == "1"
+    assert fields["Seccomp"] == "2"
+    assert "0" not in fields["Uid"].split()
+    denied = attack(box, """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+answer = [libc.unshare(0x10000000), libc.mount(b'x', b'/tmp', b'tmpfs', 0, None), libc.ptrace(16, 2, 0, 0),
+          libc.syscall(425, 1, 0), libc.setns(0, 0), libc.memfd_create(b'x', 0), libc.shmget(0, 4096, 0o1600)]
+try: os.setuid(0); answer.append(0)
+except OSError: pass
+""")
+    assert denied.value == [-1] * 7
+
+
+def test_descriptors_are_not_inherited(box: WorkerBox) -> None:
+    listed = attack(box, "import os\nanswer = {fd: os.readlink(f'/proc/self/fd/{fd}') "
+                          "for fd in os.listdir('/proc/self/fd') if os.path.lexists(f'/proc/self/fd/{fd}')}")
+    kinds = {fd: target.split(":")[0] for fd, target in listed.value.items() if not target.startswith("/proc/")}
+    assert kinds == {"0": "/dev/null", "1": "pipe", "2": "pipe", "3": "pipe"}
+    held = box.run(Program(source="ls -l /proc/self/fd | grep -c pipe", language="shell"))
+    assert held.stdout == "2\n"
+
+
+def test_the_worker_is_out_of_reach(box: WorkerBox) -> None:
+    source = """
+import os
+answer = []
+for pid in (1, 2):
+    for name in ('fd', 'environ', 'mem', 'maps', 'cwd'):
+        path = f'/proc/{pid}/{name}'
+        try:
+            answer.append(os.listdir(path) if name == 'fd' else os.readlink(path) if name == 'cwd' else open(path, 'rb').read(1))
+        except OSError: pass
+"""
+    readable = [item for item in attack(box, source).value or []]
+    assert readable == []
+
+
+@pytest.mark.parametrize("source", [
+    "import os\nos.kill(2, 9)\nimport time; time.sleep(5)", "import os\nos.kill(-1, 9)\nwhile True: pass"])
+def test_killing_the_worker_is_died_and_the_box_comes_back(box: WorkerBox, source: str) -> None:
+    attack(box, "open('x', 'w').write('x')")
+    run = attack(box, source)
+    assert run.status in ("died", "killed")
+    assert not run.has_value
+    assert attack(box, "answer = 1").value == 1
+
+
+@pytest.mark.parametrize("payload", [b"V{", b"V1e999", b"VNaN", b"X1", b"MCB1" + bytes(100), b"V" + b"[" * 5000 + b"]" * 5000,
+                                     b'V"\\ud800"', b"V" + b"9" * 5000])
+def test_forged_values_are_never_believed(box: WorkerBox, payload: bytes) -> None:
+    run = attack(box, f"import os\nos.write(3, {payload!r})\nos._exit(0)")
+    assert run.status == "died"
+    assert not run.has_value
+
+
+def test_a_forged_value_is_only_the_programs_own(box: WorkerBox) -> None:
+    run = attack(box, "import os\nos.write(1, b'MCB1' + bytes(96))\nos.write(3, b'V42')\nos._exit(0)")
+    assert (run.status, run.value) == ("ok", 42)
+    assert not attack(box, "import os\nos.write(3, b'V42')\nos._exit(1)").has_value
+
+
+def test_forged_frames_on_every_descriptor(box: WorkerBox) -> None:
+    source = ("import os\nframe = b'MCB1' + (2).to_bytes(8, 'little') + bytes(88)\nfor fd in range(300):\n"
+              "  try: os.write(fd, frame)\n  except OSError: pass\nos._exit(0)")
+    run = attack(box, source)
+    assert run.status == "died"
+    assert attack(box, "answer = 1").value == 1
+
+
+def test_a_stopped_worker_is_noticed(box: WorkerBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("env.sandbox.process.MARGIN_SECONDS", 0.2)
+    run = attack(box, "import os, signal\nos.kill(2, signal.SIGSTOP)", QUICK.model_copy(update={"exec_seconds": 0.3}))
+    assert run.status == "died"
+    assert attack(box, "answer = 1").value == 1
+
+
+def test_close_leaves_nothing(backend: BwrapBackend) -> None:
+    box = backend.open(BoxSpec(limits=QUICK))
+    attack(box, "answer = 1")
+    assert box.worker is not None
+    pid = box.worker.pid
+    box.close()
+    box.close()
+    assert not Path(f"/proc/{pid}").exists()
+    with pytest.raises(RuntimeError):
+        attack(box, "answer = 1")
+
+
+def test_close_while_running(backend: BwrapBackend) -> None:
+    box = backend.open(BoxSpec())
+    attack(box, "")
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(attack, box, "import time; time.sleep(100)")
+        time.sleep(0.2)
+        box.close()
+        assert running.result(timeout=10).status == "died"
+
+
+def test_kill_9_of_the_supervisor_leaves_nothing() -> None:
+    marker = f"sleep 98{os.getpid()}"
+    source = ("from env.sandbox import open_backend\nfrom env.sandbox.base import BoxSpec, Program\n"
+              "box = open_backend().open(BoxSpec())\nbox.run(Program(source='pass'))\nprint(box.worker.pid, flush=True)\n"
+              f"box.run(Program(source={marker!r}, language='shell'))\n")
+    process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    assert process.stdout is not None
+    pid = int(process.stdout.readline())
+    assert _wait(lambda: _running(marker))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert _wait(lambda: not _running(marker) and not _is_bwrap(pid))
+
+
+def _running(marker: str) -> bool:
+    return marker.replace(" ", "\0").encode() in b"\n".join(_cmdlines())
+
+
+def _cmdlines() -> list[bytes]:
+    lines = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                lines.append((entry / "cmdline").read_bytes())
+            except OSError:
+                continue
+    return lines
+
+
+def _is_bwrap(pid: int) -> bool:
+    try:
+        return b"bwrap" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _wait(condition, seconds: float = 10.0) -> bool:  # noqa: ANN001
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_boxes_outlive_the_thread_that_opened_them(backend: BwrapBackend) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        box = pool.submit(backend.open, BoxSpec(limits=QUICK)).result()
+        pool.submit(attack, box, "pass").result()
+    assert attack(box, "answer = 5").value == 5
+    box.close()
+
+
+def test_many_boxes_from_many_threads(backend: BwrapBackend) -> None:
+    def episode(number: int) -> list[int]:
+        box = backend.open(BoxSpec(limits=Limits()))
+        values = [attack(box, f"open('n', 'a').write('{number},')\nanswer = open('n').read()").value for _ in range(3)]
+        box.close()
+        return [len(value.split(",")) - 1 for value in values if set(value.split(",")) == {str(number), ""}]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(episode, range(24))) == [[1, 2, 3]] * 24
+
+
+def test_trusted_boxes_are_reused_wiped(backend: BwrapBackend, database: Path) -> None:
+    spec = BoxSpec(mounts=(Mount(name="ehr.sqlite", host=database),), limits=QUICK, trusted=True)
+    first = backend.open(spec)
+    attack(first, "import os\nopen('x', 'w'); os.makedirs('/tmp/a/b'); open('/tmp/a/b/c', 'w'); os.chmod('/tmp/a', 0)\n"
+                  "open('/dev/shm/y', 'w'); os.symlink('/data', 'link')")
+    pid = first.worker.pid if first.worker else 0
+    first.close()
+    stranger = backend.open(spec.model_copy(update={"trusted": False}))
+    assert stranger.worker is not None
+    assert stranger.worker.pid != pid
+    second = backend.open(spec)
+    assert second.worker is not None
+    assert second.worker.pid == pid
+    left = attack(second, "import os\nanswer = [os.listdir(p) for p in ('/tmp', '/workspace', '/dev/shm', '/data')]").value
+    assert left == [[], ["program.py"], [], ["ehr.sqlite"]]
+    stranger.close()
+    third = backend.open(spec)
+    assert third.worker is not None
+    assert third.worker.pid != stranger.worker.pid
+    second.close()
+    third.close()
+
+
+def test_user_mode_also_works() -> None:
+    """The way of ordinary users: a user namespace instead of root's mounts."""
+    try:
+        made = BwrapBackend(mode="user")
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    box = made.open(BoxSpec(limits=QUICK))
+    assert attack(box, "import os; answer = [os.getuid(), os.listdir('/data')]").value == [65534, []]
+    test_no_privileges(box)
+    test_the_worker_is_out_of_reach(box)
+    made.close()
+
+
+def test_refusals_say_what_to_do(backend: BwrapBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="build the dataset again"):
+        backend.open(BoxSpec(mounts=(Mount(name="a", host=tmp_path / "missing"),)))
+    (tmp_path / "x").write_text("")
+    with pytest.raises(UserError, match="plain file name"):
+        backend.open(BoxSpec(mounts=(Mount(name="../x", host=tmp_path / "x"),)))
+    with pytest.raises(SandboxUnavailable, match="allow_unsafe"):
+        open_backend("bare")
+    with pytest.raises(UserError, match="choose one of"):
+        open_backend("dokcer")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SandboxUnavailable, match="apt-get install bubblewrap"):
+        open_backend()
+    denying = tmp_path / "bwrap"
+    denying.write_text("#!/bin/sh\necho 'bwrap: Creating new namespace failed: Operation not permitted' >&2; exit 1\n")
+    denying.chmod(0o755)
+    with pytest.raises(SandboxUnavailable, match=r"sysctl|seccomp=unconfined"):
+        open_backend()
+
+
+def test_description(backend: BwrapBackend) -> None:
+    described = backend.describe()
+    assert {"backend", "tier", "bubblewrap", "python", "sqlite", "kernel", "root", "uid", "limits"} <= set(described)
