@@ -119,7 +119,13 @@ class RunFolder:
         return ShardWriter(self.traces_dir / f"{worker}.jsonl")
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        atomic_write(self.path / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False))
+        """Set these keys of `summary.json`; others that are there stay."""
+        path = self.path / "summary.json"
+        try:
+            found = json.loads(path.read_text()) if path.exists() else {}
+        except ValueError:
+            found = {}
+        atomic_write(path, json.dumps({**found, **summary}, indent=2, ensure_ascii=False))
 
 
 class ShardWriter:

@@ -47,7 +47,7 @@ class BareBackend:
         def start() -> Worker:
             environment = {**os.environ, **layout.environment(), "HOME": root, "TMPDIR": str(folder)}
             config = {"uid": 0, "environment": {}, "site": layout.site_folders(), "isolated": False, "private": [],
-                      "root": root, "data": str(folder / "data"), "shell": "/bin/sh"}
+                      "spare_processes": 0, "root": root, "data": str(folder / "data"), "shell": "/bin/sh"}
             argv = [layout.interpreter(), "-S", "-s", "-P", "-X", "utf8", "-c", BOOT]
             return Worker(argv, config, {}, environment)
 

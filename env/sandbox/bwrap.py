@@ -59,6 +59,8 @@ class BwrapBackend:
         self._filter = filter_program()
         self._environment = layout.environment()
         self._site = layout.site_folders()
+        # Before Linux 5.14 the kernel counts a user's processes across namespaces; the watch on the box remains.
+        self._spare = 4096 if self.mode == "user" and _kernel() < (5, 14) else 0
         self._uids = count(os.getpid() % 4096 << 16)
         self._lock = threading.Lock()
         self._open: set[WorkerBox] = set()
@@ -117,7 +119,8 @@ class BwrapBackend:
             descriptors[2] = log
         uid = UID_BASE + next(self._uids) % (1 << 28) if self.mode == "root" else 0
         config = {"uid": uid, "environment": {**self._environment, "PYTHONPATH": ":".join(self._site)}, "site": self._site,
-                  "isolated": True, "private": ["/workspace", "/tmp", "/dev/shm"], "root": "/workspace", "data": "/data",
+                  "isolated": True, "spare_processes": self._spare, "private": ["/workspace", "/tmp", "/dev/shm"],
+                  "root": "/workspace", "data": "/data",
                   "shell": "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh"}
         argv = [self._bwrap, "--args", "4", "--", layout.interpreter(), "-S", "-s", "-P", "-X", "utf8", "-c", BOOT]
         try:
@@ -173,6 +176,14 @@ class BwrapBackend:
 
 def _key(spec: BoxSpec) -> _PoolKey:
     return tuple((mount.name, str(mount.host)) for mount in spec.mounts), spec.limits.file_mb
+
+
+def _kernel() -> tuple[int, int]:
+    numbers = platform.release().split(".")
+    try:
+        return int(numbers[0]), int(numbers[1])
+    except (ValueError, IndexError):
+        return 0, 0
 
 
 def _maps_uid(uid: int) -> bool:

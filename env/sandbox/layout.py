@@ -64,7 +64,7 @@ def environment() -> dict[str, str]:
 def static_arguments(mode: Mode) -> list[str]:
     """The part of the arguments that all boxes share."""
     arguments = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
-                 "--die-with-parent", "--new-session", "--hostname", "box"]
+                 "--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "box"]
     if mode == "root":  # the worker leaves uid 0 for good before it listens; see `env.sandbox.harness.worker`
         arguments += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:

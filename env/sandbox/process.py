@@ -61,15 +61,18 @@ class Worker:
         self._config = {**config, "nonce": self._nonce}
         self.dead = False
         null = os.open(os.devnull, os.O_RDWR)
+        life = os.pipe()  # bubblewrap's outer process keeps the write end as its stdout: when it dies, the worker sees it
         try:
-            wanted = {0: null, 1: null, 2: null, 3: theirs.fileno(), **descriptors}
+            wanted = {0: null, 1: life[1] if config["isolated"] else null, 2: null, 3: theirs.fileno(), 6: life[0],
+                      **descriptors}
             self.pid = spawn(argv, wanted, environment)
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
-            os.close(null)
+            for fd in (null, *life):
+                os.close(fd)
             for number, fd in descriptors.items():
                 if number > 2:
                     os.close(fd)
@@ -94,10 +97,12 @@ class Worker:
         """
         self.wait_ready()
         grace = min(1.0, 0.05 + 0.25 * limits.exec_seconds)
+        rlimits = _rlimits(limits)
+        rlimits["RLIMIT_NPROC"] += self._config["spare_processes"]
         request = {"op": "run", "language": program.language, "source": _clean(program.source), "want_value": want_value,
                    "database": _clean(program.database), "databases": databases, "keep": limits.output_bytes,
                    "seconds": limits.exec_seconds, "grace": grace, "memory": limits.memory_mb * _MIB,
-                   "processes": limits.processes, "rlimits": _rlimits(limits), "root": self._config["root"],
+                   "processes": limits.processes, "rlimits": rlimits, "root": self._config["root"],
                    "data": self._config["data"]}
         seconds = limits.exec_seconds + grace + MARGIN_SECONDS
         reply = self._wire.request(request, wire.RESULT, seconds, 2 * limits.output_bytes + 2 * VALUE_CAP + 4096)
@@ -158,7 +163,7 @@ def _rlimits(limits: Limits) -> dict[str, int]:
     memory = limits.memory_mb * _MIB
     return {"RLIMIT_DATA": memory, "RLIMIT_AS": memory + (4 << 30), "RLIMIT_FSIZE": limits.file_mb * _MIB,
             "RLIMIT_CPU": math.ceil(limits.exec_seconds * (os.cpu_count() or 1)) + 5, "RLIMIT_NOFILE": 512,
-            "RLIMIT_NPROC": limits.processes + 2, "RLIMIT_CORE": 0}
+            "RLIMIT_NPROC": limits.processes + 1, "RLIMIT_CORE": 0}
 
 
 def _execution(reply: Reply, keep: int, want_value: bool) -> Execution:

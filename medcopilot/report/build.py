@@ -76,7 +76,7 @@ def _render(stages: list[Stage], title: str, extra: dict[str, Any], trajectories
         title=title, created=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), stages=stages, datasets=datasets,
         episodes=sum(len(stage.columns) + sum(map(len, stage.hotter.values())) for stage in stages),
         slices=sections.slices(stages), rows=sections.headline_rows(stages), headline=headline_slice(stages),
-        group_of=headline_group,
+        group_of=headline_group, protocols=sorted(set().union(*(stage.facts["protocol"] for stage in stages))),
         # our own two files, the only text of the page that is not escaped
         style=Markup(style), script=Markup(script), script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         panels=sections.panels(stages, datasets, chance), chance=chance, heat=sections.heat(stages, datasets),

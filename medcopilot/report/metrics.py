@@ -64,7 +64,7 @@ def series(rows: Iterable[Mapping[str, Any]], limit: int = 6) -> list[Series]:
         for name, value in row.items():
             if name not in _SKIP and _number(value):
                 steps, values = found.setdefault(name, ([], []))
-                steps.append(float(step))  # type: ignore[arg-type]
+                steps.append(float(step))
                 values.append(float(value))
     rank = {name: i for i, name in enumerate(PREFERRED)}
     names = sorted((name for name, (steps, _) in found.items() if len(steps) > 1),

@@ -40,10 +40,9 @@ def headline_rows(stages: list[Stage]) -> list[dict[str, Any]]:
 
 
 def comparisons(stages: list[Stage]) -> dict[str, dict[str, Any]]:
-    """Each stage against the one before it, and the last against the first."""
+    """Each stage against the one before it, and the last against every earlier one."""
     pairs = list(pairwise(stages))
-    if len(stages) > 2:
-        pairs.append((stages[0], stages[-1]))
+    pairs += [(earlier, stages[-1]) for earlier in stages[:-2]]
     rows: dict[str, dict[str, Any]] = {}
     for a, b in pairs:
         found: Comparison = compare(a.columns, b.columns)

@@ -48,7 +48,8 @@ def read_stage(name: str, source: Source, per_kind: int, seed: int) -> Stage:
     """
     folders = [source] if isinstance(source, Path) else [item for item in source if isinstance(item, Path)] \
         if isinstance(source, Sequence) else []
-    picker, facts = Picker(per_kind, seed), {"policy": set(), "protocol": set(), "sandbox": set(), "licence": set()}
+    picker = Picker(per_kind, seed)
+    facts: dict[str, set[str]] = {"policy": set(), "protocol": set(), "sandbox": set(), "licence": set()}
 
     def watched() -> Iterator[Trace]:
         for trace in (_read(folders) if folders else source):

@@ -21,17 +21,19 @@ class TokenBatches(Sampler[list[int]]):
     """Row indices of one rank's batches, epoch after epoch, `total` of them."""
 
     def __init__(self, lengths: Sequence[int], budget: int, *, total: int | None = None, epochs: float | None = None, seed: int = 0,
-                 rank: int = 0, world: int = 1, multiple: int = 1) -> None:
+                 rank: int = 0, world: int = 1, multiple: int = 1, most_rows: int | None = None) -> None:
         """
         Args:
             lengths: tokens of each row.
             budget: padded tokens per batch and rank.
             total: batches in all; None: as many as `epochs` holds.
             multiple: widths that batches are padded to.
+            most_rows: rows per batch and rank at most.
         """
         self.lengths = np.asarray(lengths)
         self.widths = round_up(self.lengths, multiple)
         self.budget, self.seed, self.rank, self.world = budget, seed, rank, world
+        self.most_rows = most_rows or len(self.lengths)
         self.per_epoch = max(1, len(self.epoch(0)))
         self.total = total if total is not None else max(1, round(self.per_epoch * (epochs or 1.0)))
 
@@ -57,7 +59,7 @@ class TokenBatches(Sampler[list[int]]):
         longest = 0
         for index in np.argsort(jitter, kind="stable"):
             longest_then = max(longest, int(self.widths[index]))
-            if current and longest_then * (len(current) + 1) > self.budget:
+            if current and (longest_then * (len(current) + 1) > self.budget or len(current) == self.most_rows):
                 batches.append(current)
                 current, longest_then = [], int(self.widths[index])
             current.append(int(index))

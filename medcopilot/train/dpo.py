@@ -28,7 +28,7 @@ from medcopilot.train import loop
 from medcopilot.train.config import StageConfig
 from medcopilot.train.model import Checkpoint, CheckpointMeta
 from medcopilot.train.optim import OptimizerConfig
-from medcopilot.train.sft import ModelConfig, check_tokenizer, load_policy, peft_settings, recipe_digest
+from medcopilot.train.policy import ModelConfig, check_tokenizer, check_vocabulary, load_policy, peft_settings, recipe_digest
 
 COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids", "chosen_mask", "rejected_mask")
 
@@ -158,7 +158,6 @@ def _arguments(config: DpoConfig) -> TrlConfig:
 
 def _fitting(config: DpoConfig, rows: list[dict[str, Any]], source: Checkpoint) -> list[dict[str, Any]]:
     limit = min(config.max_length or sys.maxsize, int(source.model.config.max_position_embeddings))
-    vocabulary = source.model.config.vocab_size
     kept = []
     for number, row in enumerate(rows, start=1):
         for side in ("chosen", "rejected"):
@@ -168,9 +167,7 @@ def _fitting(config: DpoConfig, rows: list[dict[str, Any]], source: Checkpoint) 
             kept.append(row)
     if not kept:
         raise UserError(f"{config.data}: no pair fits into max_length = {limit}: raise max_length")
-    if max(max(row["prompt_ids"] + row["chosen_ids"] + row["rejected_ids"]) for row in kept) >= vocabulary:
-        raise UserError(f"{config.data}: a token id is outside the model's vocabulary of {vocabulary}: export again with --tokenizer "
-                        "set to the model's folder")
+    check_vocabulary(config.data, source.model, (token for row in kept for name in COLUMNS[:3] for token in row[name]))
     if len(kept) < len(rows):
         print(f"{config.name}: left out {len(rows) - len(kept)} of {len(rows)} pairs longer than {limit} tokens", file=sys.stderr)
     return kept

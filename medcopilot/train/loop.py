@@ -102,7 +102,8 @@ class Progress(TrainerCallback):
             return
         self.loss = float(logs["loss"])
         if not math.isfinite(self.loss):
-            raise UserError(f"{self.config.name}: the loss is not finite at step {state.global_step}: lower optimizer.lr and start again")
+            raise UserError(f"{self.config.name}: the loss is not finite at step {state.global_step}: lower optimizer.lr and start "
+                            "again")
         elapsed = self.horizon.elapsed()
         row = {"step": state.global_step, "seconds": round(elapsed, 2), "tokens": self.tokens,
                **{key: value for key, value in logs.items() if key not in ("epoch", "num_tokens")}}
@@ -177,8 +178,8 @@ def finished(config: StageConfig, recipe: str) -> bool:
     if not (config.checkpoint / META).is_file():
         return False
     if read_meta(config.checkpoint).recipe != recipe:
-        raise UserError(f"{config.checkpoint}: this stage has finished with other settings, data or parent: set another `name` or `run`, "
-                        "or delete that folder to train again")
+        raise UserError(f"{config.checkpoint}: this stage has finished with other settings, data or parent: set another `name` or "
+                        "`run`, or delete that folder to train again")
     print(f"{config.name}: finished before -> {config.checkpoint}", file=sys.stderr)
     return True
 
@@ -192,8 +193,8 @@ def resumable(config: StageConfig, recipe: str) -> Path | None:
     record = config.work / "recipe.json"
     if record.is_file():
         if json.loads(record.read_text(encoding="utf-8")).get("recipe") != recipe:
-            raise UserError(f"{config.work}: a run with other settings, data or parent was interrupted here: set another `name` or `run`, or "
-                            "delete that folder to start again")
+            raise UserError(f"{config.work}: a run with other settings, data or parent was interrupted here: set another `name` or "
+                            "`run`, or delete that folder to start again")
         states = [path for path in config.work.glob("checkpoint-*") if (path / STATE).is_file()]
         if states:
             return max(states, key=lambda path: int(path.name.split("-")[1]))

@@ -98,7 +98,8 @@ def save_checkpoint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
 
 def checkpoint_digest(folder: Path) -> str:
     """16 hex digits over the weights and the tokenizer."""
-    parts = sorted(path for path in Path(folder).iterdir() if path.suffix in (".safetensors", ".bin") or path.name == "tokenizer.json")
+    parts = sorted(path for path in Path(folder).iterdir()
+                   if path.suffix in (".safetensors", ".bin") or path.name == "tokenizer.json")
     body = "\n".join(f"{path.name} {file_digest(path)}" for path in parts)
     return hashlib.blake2b(body.encode(), digest_size=8).hexdigest()
 
@@ -111,8 +112,8 @@ def read_meta(folder: Path) -> CheckpointMeta:
     try:
         return CheckpointMeta.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise UserError(f"{path}: not a valid checkpoint record ({error.error_count()} fields are wrong): delete the file or copy the "
-                        "checkpoint again") from None
+        raise UserError(f"{path}: not a valid checkpoint record ({error.error_count()} fields are wrong): delete the file or copy "
+                        "the checkpoint again") from None
 
 
 def load_checkpoint(source: str | Path, *, dtype: str = "float32", attention: str | None = None) -> Checkpoint:
@@ -128,10 +129,10 @@ def load_checkpoint(source: str | Path, *, dtype: str = "float32", attention: st
     from transformers import AutoModelForCausalLM
 
     folder = Path(source)
-    if folder.is_dir():
-        if not (folder / "config.json").is_file() or not any((folder / name).is_file() for name in _WEIGHTS):
-            raise UserError(f"{folder}: there are no weights in this folder (config.json and model.safetensors): give the folder of a "
-                            "finished stage, e.g. runs/demo/checkpoints/sft")
+    complete = (folder / "config.json").is_file() and any((folder / name).is_file() for name in _WEIGHTS)
+    if folder.is_dir() and not complete:
+        raise UserError(f"{folder}: there are no weights in this folder (config.json and model.safetensors): give the folder of a "
+                        "finished stage, e.g. runs/demo/checkpoints/sft")
     tokenizer = load_tokenizer(source)
     try:
         model = AutoModelForCausalLM.from_pretrained(str(source), dtype=dtype, attn_implementation=attention)

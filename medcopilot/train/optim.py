@@ -1,8 +1,8 @@
 """Optimisers and learning-rate schedules.
 
 Promises: `MuonAdamW` is one torch optimiser that steps matrices with Muon and everything else (embeddings, biases, norms) with
-AdamW; `BatchedMuon` computes what `torch.optim.Muon` does, equal shapes together; schedules are pure functions of progress; `HorizonSchedule` anneals over the horizon that really
-ends the run, steps or seconds, and goes on where a resumed run stopped.
+AdamW; `BatchedMuon` computes what `torch.optim.Muon` does, equal shapes together; schedules are pure functions of progress;
+`HorizonSchedule` anneals over the horizon that really ends the run, steps or seconds, and goes on where a resumed run stopped.
 Source: Muon, K. Jordan 2024 (https://kellerjordan.github.io/posts/muon/); warm-up, hold and linear decay as measured for the
 nano policy.
 """
@@ -127,7 +127,8 @@ def orthogonalize(matrices: torch.Tensor, coefficients: tuple[float, float, floa
 class MuonAdamW(torch.optim.Optimizer):
     """Muon on `matrices`, AdamW on `others`; both groups appear in `param_groups` and in one state dict."""
 
-    def __init__(self, matrices: Iterable[torch.nn.Parameter], others: Iterable[torch.nn.Parameter], config: OptimizerConfig) -> None:
+    def __init__(self, matrices: Iterable[torch.nn.Parameter], others: Iterable[torch.nn.Parameter],
+                 config: OptimizerConfig) -> None:
         self._parts = (
             BatchedMuon(list(matrices), lr=config.muon_lr, weight_decay=config.muon_weight_decay),
             torch.optim.AdamW(list(others), lr=config.lr, betas=config.betas, weight_decay=0.0, foreach=True),

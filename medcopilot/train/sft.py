@@ -8,11 +8,9 @@ Does not cover: making the rows (`medcopilot.data`), evaluation.
 
 from __future__ import annotations
 
-import hashlib
 import sys
-from collections import defaultdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -22,45 +20,13 @@ from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
 from env.errors import UserError
-from medcopilot.data.rows import read_card, read_rows, tokenizer_digest
-from medcopilot.train import attention, loop
+from medcopilot.data.rows import read_rows
+from medcopilot.train import loop
 from medcopilot.train.batches import IGNORE, PadRight, SftRows, TokenBatches
-from medcopilot.train.config import Config, StageConfig
-from medcopilot.train.model import Checkpoint, CheckpointMeta, NanoShape, load_checkpoint, new_nano
+from medcopilot.train.config import StageConfig
+from medcopilot.train.model import Checkpoint, CheckpointMeta
 from medcopilot.train.optim import OptimizerConfig
-from medcopilot.train.tokenizer import load_tokenizer
-
-
-class LoraSettings(Config):
-    """Low-rank adapters instead of full fine-tuning; merged into the final checkpoint."""
-
-    rank: int = Field(32, ge=1)
-    alpha: float = Field(64, gt=0)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    targets: str | list[str] = "all-linear"
-
-
-class ModelConfig(Config):
-    """Where the weights come from: `checkpoint`, or random nano weights with `tokenizer`."""
-
-    checkpoint: str | None = None
-    """Folder of a checkpoint, or a hub name such as Qwen/Qwen2.5-7B-Instruct."""
-    tokenizer: str | None = None
-    """Folder of the tokenizer for random weights."""
-    shape: NanoShape = NanoShape()
-    profile: Literal["nano", "full"] | None = None
-    """Prompt profile; None: the parent checkpoint's, and nano for random weights."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    attention: str = "auto"
-    """`auto`: `causal_bmm` on the CPU, else the library's choice."""
-    gradient_checkpointing: bool = False
-    lora: LoraSettings | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> ModelConfig:
-        if (self.checkpoint is None) == (self.tokenizer is None):
-            raise ValueError("give either model.checkpoint or, for random nano weights, model.tokenizer")
-        return self
+from medcopilot.train.policy import ModelConfig, check_tokenizer, check_vocabulary, load_policy, peft_settings, recipe_digest
 
 
 class SftConfig(StageConfig):
@@ -73,6 +39,8 @@ class SftConfig(StageConfig):
     epochs: float | None = Field(None, gt=0)
     batch_tokens: int = Field(2048, ge=16)
     """Padded tokens per micro-batch and device."""
+    batch_rows: int | None = Field(None, ge=1)
+    """Rows per micro-batch and device at most; None: as many as the tokens allow."""
     accumulation: int = Field(1, ge=1)
     """Micro-batches per step."""
     max_length: int | None = Field(None, ge=2)
@@ -155,62 +123,10 @@ def run_sft(config: SftConfig) -> loop.StageResult:
                             progress.loss)
 
 
-def load_policy(config: ModelConfig, seed: int) -> Checkpoint:
-    """The policy to train, with its profile settled. A random one has the digest ''."""
-    if config.checkpoint is None:
-        assert config.tokenizer is not None
-        tokenizer = load_tokenizer(config.tokenizer)
-        model = new_nano(tokenizer, config.shape, seed=seed)
-        source = Checkpoint(model, tokenizer, CheckpointMeta(profile="nano"), "")
-    else:
-        source = load_checkpoint(config.checkpoint, dtype=config.dtype)
-    if config.profile:
-        source = source._replace(meta=source.meta.model_copy(update={"profile": config.profile}))
-    chosen = config.attention
-    if chosen == "auto" and not torch.cuda.is_available() and source.model.config.model_type == "qwen2":
-        chosen = attention.NAME
-    if chosen != "auto":
-        if chosen == attention.NAME:
-            attention.register()
-        source.model.set_attn_implementation(chosen)
-    return source
-
-
-def check_tokenizer(data: Path, tokenizer: Any) -> None:
-    """Refuse rows that were exported with another vocabulary."""
-    card = read_card(data)
-    if card is not None and card.tokenizer != tokenizer_digest(tokenizer):
-        raise UserError(f"{data}: the rows were exported with another tokenizer than the model's: export them again with --tokenizer "
-                        "set to the model's folder")
-
-
-def recipe_digest(config: StageConfig, rows: list[dict[str, Any]], parent: str) -> str:
-    """16 hex digits over settings, data and parent: what a finished stage is recognised by."""
-    state = hashlib.blake2b(f"{config.digest()}/{parent}/{len(rows)}".encode(), digest_size=8)
-    for row in rows:
-        for name in sorted(row):
-            if name.endswith(("_ids", "labels", "_mask")):
-                state.update(repr(row[name]).encode())
-    return state.hexdigest()
-
-
-def peft_settings(config: ModelConfig) -> Any:
-    """peft's configuration for LoRA, None without."""
-    if config.lora is None:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(r=config.lora.rank, lora_alpha=config.lora.alpha, lora_dropout=config.lora.dropout,
-                      target_modules=config.lora.targets, task_type="CAUSAL_LM")
-
-
 def _fitting(config: SftConfig, rows: list[dict[str, Any]], source: Checkpoint) -> list[dict[str, Any]]:
     limit = min(config.max_length or sys.maxsize, int(source.model.config.max_position_embeddings))
-    vocabulary = source.model.config.vocab_size
-    kept = [row for row in rows if len(row["input_ids"]) <= limit and any(label != -100 for label in row["labels"][1:])]
-    if max((max(row["input_ids"]) for row in kept), default=0) >= vocabulary:
-        raise UserError(f"{config.data}: a token id is outside the model's vocabulary of {vocabulary}: export again with --tokenizer "
-                        "set to the model's folder")
+    kept = [row for row in rows if len(row["input_ids"]) <= limit and any(label != IGNORE for label in row["labels"][1:])]
+    check_vocabulary(config.data, source.model, (token for row in kept for token in row["input_ids"]))
     if not kept:
         raise UserError(f"{config.data}: no row has trained tokens within max_length = {limit}: raise max_length or export again")
     if len(kept) < len(rows):
@@ -230,23 +146,23 @@ def _build(config: SftConfig, arguments: TrlConfig, source: Checkpoint, rows: li
     lengths = [len(row["input_ids"]) for row in rows]
     compact = arguments.device.type == "cpu" and world == 1 and config.model.lora is None
     multiple = 16 if compact else 1
-    collator = PadRight(source.tokenizer.pad_token_id, multiple=multiple, budget=config.batch_tokens if compact else None)
+    collator = PadRight(source.tokenizer.pad_token_id, multiple=multiple,
+                        budget=config.batch_tokens if compact and not config.batch_rows else None)
 
     def batches(total: int | None) -> TokenBatches:
-        return TokenBatches(lengths, config.batch_tokens, total=total, epochs=config.epochs, seed=config.seed, rank=rank, world=world,
-                            multiple=multiple)
+        return TokenBatches(lengths, config.batch_tokens, total=total, epochs=config.epochs, seed=config.seed, rank=rank,
+                            world=world, multiple=multiple, most_rows=config.batch_rows)
 
     micro = [] if config.epochs is None else [-(-len(batches(None)) // config.accumulation)]
     steps = min([*micro, *([config.max_steps] if config.max_steps else [])], default=None)
     horizon = loop.Horizon(steps, config.max_seconds)
     progress = loop.Progress(config, horizon)
     arguments.max_steps = steps or 1_000_000_000
-    trainer = ExactSftTrainer(model=source.model, args=arguments, data_collator=collator,
-                              train_dataset=Dataset.from_dict({"input_ids": [[0]], "labels": [[0]]}), processing_class=source.tokenizer,
-                              peft_config=peft_settings(config.model))
+    unused = Dataset.from_dict({"input_ids": [[0]], "labels": [[0]]})  # the trainer insists on one; ours is `rows`
+    trainer = ExactSftTrainer(model=source.model, args=arguments, data_collator=collator, train_dataset=unused,
+                              processing_class=source.tokenizer, peft_config=peft_settings(config.model))
     trainer.rows = SftRows(rows)
     trainer.batches = batches(arguments.max_steps * config.accumulation)
     trainer.horizon, trainer.stage_optimizer, trainer.progress = horizon, config.optimizer, progress
     trainer.compact = compact
-    trainer._metrics = {"train": defaultdict(list), "eval": defaultdict(list)}
     return trainer, horizon, progress

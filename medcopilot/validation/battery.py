@@ -137,16 +137,18 @@ def _gold_programs(gym: Gym, tasks: Sequence[Task], settings: Settings, report: 
     scores = {"program": Score(), "alternative": Score()}
     examples: dict[str, list[str]] = {"program": [], "alternative": []}
     with ThreadPoolExecutor(settings.threads) as pool:
-        futures = {pool.submit(gym.grade, task, submission, trusted=True): (kind, task) for kind, task, submission in jobs}
+        futures = {pool.submit(gym.grade, job[1], job[2], trusted=True): job for job in jobs}
         try:
             for done, future in enumerate(as_completed(futures), start=1):
-                kind, task = futures[future]
+                kind, task, submission = futures[future]
                 grades = future.result()
                 scores[kind].tasks += 1
                 scores[kind].strict += grades["strict"].success
                 scores[kind].paper += grades["paper"].success
                 if not grades["strict"].success and len(examples[kind]) < EXAMPLES:
-                    examples[kind].append(f"{task.id} ({task.template}): {grades['strict'].label} {grades['strict'].detail}")
+                    again = gym.grade(task, submission)["strict"].label  # tells a wrong program from an unreliable box
+                    examples[kind].append(f"{task.id} ({task.template}): {grades['strict'].label} {grades['strict'].detail}; "
+                                          f"run again: {again}")
                 progress(done, len(jobs))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

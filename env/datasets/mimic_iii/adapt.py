@@ -22,6 +22,7 @@ from env.datasets.base import BuildRequest, Progress
 from env.datasets.mimic_iii.ehrsql_sql import category, is_yes_no, post_process
 from env.datasets.mimic_iii.tasks import DESCRIPTION
 from env.datasets.mimic_iii.template import sql_hints
+from env.datasets.mimic_iii.ties import tied_answers
 from env.errors import UserError
 from env.files import atomic_write
 from env.task import DataFile, Slice, Split, Task, TaskKey, TaskView, make_task
@@ -199,12 +200,26 @@ def _key(row: Row, connection: _Database) -> TaskKey:
     args: dict[str, Any] = {}
     if is_yes_no(sql, row["q_tag"]):
         args["yes_no"] = True
-    # Ties: the official comparison is of sorted rows, so only another set of rows is another answer.
-    other = connection.rows(sql, reverse=True)
-    if sorted(map(repr, other)) != sorted(map(repr, rows)):
-        args["alternatives"] = [other]
+    if alternatives := _alternatives(sql, rows, connection):
+        args["alternatives"] = alternatives
     return TaskKey(reference=rows, grader="ehr_answer", args=args, gold=sql, gold_language="sql",
                    hints={**hints, **sql_hints(sql)})
+
+
+def _alternatives(sql: str, rows: list[list[Any]], connection: _Database) -> list[list[list[Any]]]:
+    """Other answers that another order of reading tied rows gives; row order alone makes no other answer."""
+    found = {_sorted(rows): rows}
+    try:
+        for other in (connection.rows(sql, reverse=True), *tied_answers(sql, connection.rows)):
+            if other and any(cell is not None for row in other for cell in row):
+                found.setdefault(_sorted(other), other)
+    except _Dropped:
+        pass  # A variant that does not run within the limit is no answer; those found so far are.
+    return list(found.values())[1:]
+
+
+def _sorted(rows: list[list[Any]]) -> tuple[str, ...]:
+    return tuple(sorted(map(repr, rows)))
 
 
 def _task(row: Row, key: TaskKey, licence: str, seed: int) -> Task:

@@ -2,8 +2,9 @@
 
 Promises: agent processes hold none of its descriptors and (it being non-dumpable) cannot open them through /proc; nothing but
 read-only library code is ever imported here.
-Does not cover: watching a run (`watch.py`), and keeping a same-uid program from killing the worker: then the supervisor sees
-the end of the stream, `died`.
+read-only library code is ever imported here; being process 1 of the box's pid namespace it cannot be killed or stopped from
+inside, and with it goes everything else. It ends when the supervisor hangs up or bubblewrap's outer process is gone.
+Does not cover: watching a run (`watch.py`).
 
 Wire: requests are length-prefixed marshal (the supervisor is trusted by the box, never the reverse); replies are a fixed
 header of integers followed by raw bytes, see `env.sandbox.wire`.
@@ -16,6 +17,7 @@ import gc
 import marshal
 import posix
 import resource
+import select
 import sys
 import time
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 CONTROL = 3
+LIFE = 6
+"""Read end of a pipe whose only writer is bubblewrap's outer process (as its stdout)."""
 MAGIC = b"MCB1"
 READY, RESULT, FILES, WIPED = 1, 2, 3, 4
 PRELOAD = frozenset(("sqlite3", "json", "re", "datetime", "math", "statistics", "collections", "csv", "itertools", "functools",
@@ -39,7 +43,9 @@ class Gone(Exception):
 
 def serve(code: dict[str, Any], config: dict[str, Any]) -> None:
     """Drop privileges, say ready, answer requests until the supervisor hangs up."""
-    posix.closerange(CONTROL + 1, 1 << 20)  # whatever the supervisor itself inherited
+    posix.closerange(LIFE + 1, 1 << 20)  # whatever the supervisor itself inherited
+    if config["isolated"]:
+        posix.dup2(0, 1)
     _become(config)
     for name, text in config["environment"].items():
         posix.putenv(name, text)
@@ -53,6 +59,8 @@ def serve(code: dict[str, Any], config: dict[str, Any]) -> None:
     try:
         _reply(READY, config["nonce"], [posix.getpid(), posix.getuid()])
         while True:
+            if config["isolated"]:
+                _await_request()
             request = marshal.loads(_read(int.from_bytes(_read(8), "little")))
             if request["op"] == "run":
                 _run(request, code, config)
@@ -86,6 +94,14 @@ def _become(config: dict[str, Any]) -> None:
     libc = _ctypes.dlopen(None, 2)  # type: ignore[arg-type]
     if Function(_ctypes.dlsym(libc, "prctl"))(Int(4), Int(0), Int(0), Int(0), Int(0)) != 0:  # PR_SET_DUMPABLE = 4
         posix._exit(71)
+
+
+def _await_request() -> None:
+    waiting = select.poll()
+    waiting.register(CONTROL, select.POLLIN)
+    waiting.register(LIFE, 0)
+    if any(fd == LIFE for fd, _ in waiting.poll()):
+        raise Gone
 
 
 def _read(size: int) -> bytes:
@@ -168,12 +184,14 @@ def _child(request: dict[str, Any], code: dict[str, Any], config: dict[str, Any]
     posix.dup2(write[0], 1)
     posix.dup2(write[1], 2)
     posix.dup2(write[2], 3, False)
-    posix.closerange(4, 64)
+    posix.closerange(4, 1 << 20)
     for number in (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2):
         _signal.signal(number, _signal.SIG_DFL)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     posix.chdir(config["root"])
     for name, amount in request["rlimits"].items():
+        if name == "RLIMIT_NPROC" and not config["isolated"]:  # it would count all processes of our user
+            continue
         which = getattr(resource, name)
         hard = resource.getrlimit(which)[1]
         amount = amount if hard == resource.RLIM_INFINITY else min(amount, hard)

@@ -7,5 +7,5 @@ from env.datasets.mimic_iii import MimicIII
 @pytest.fixture(scope="session")
 def mimic_twin(tmp_path_factory) -> Built:
     """A small twin, built once."""
-    request = BuildRequest(seed=3, train=400, test=240, patients=120)
+    request = BuildRequest(seed=3, train=400, test=240, patients=100)
     return MimicIII().build(request, root=tmp_path_factory.mktemp("mimic"))

