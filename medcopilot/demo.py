@@ -40,6 +40,8 @@ class Scale:
     pair_tasks: int
     """Training tasks per dataset on which DPO's own rollouts are played."""
     pair_samples: int
+    expert_pairs: bool
+    """Also pair the expert's successes with own failures (a policy that never succeeds has no pairs of its own)."""
     grpo_seconds: float
     seen: int
     """Held-out tasks per dataset, seen templates."""
@@ -50,9 +52,9 @@ class Scale:
 
 SCALES = {
     "demo": Scale(patients=1000, train=8000, test=1000, validate=100, expert=6000, detours=0.2, sft_seconds=300, pair_tasks=200,
-                  pair_samples=6, grpo_seconds=270, seen=400, unseen=100, warm=200),
+                  pair_samples=6, expert_pairs=False, grpo_seconds=270, seen=400, unseen=100, warm=200),
     "tiny": Scale(patients=60, train=200, test=80, validate=10, expert=100, detours=0.3, sft_seconds=10, pair_tasks=8,
-                  pair_samples=4, grpo_seconds=15, seen=20, unseen=8, warm=8),
+                  pair_samples=4, expert_pairs=True, grpo_seconds=15, seen=20, unseen=8, warm=8),
 }
 
 
@@ -96,18 +98,20 @@ class Demo:
                       self.out / "tokenizer", "--new-tokenizer", 1024)
 
     def sft(self) -> None:
-        common = (f"run={self.out}", f"seed={self.seed}", f"data={self.out / 'data' / 'sft.jsonl'}",
-                  f"model.tokenizer={self.out / 'tokenizer'}")
-        steps.recipe("sft", self.threads, *common, "name=base", "max_seconds=null", "max_steps=0")
-        steps.recipe("sft", self.threads, *common, f"max_seconds={self.scale.sft_seconds}")
+        steps.random_weights(self.out / "tokenizer", self.checkpoint("base"), self.seed)
+        steps.recipe("sft", self.threads, f"run={self.out}", f"seed={self.seed}", f"data={self.out / 'data' / 'sft.jsonl'}",
+                     f"model.tokenizer={self.out / 'tokenizer'}", f"max_seconds={self.scale.sft_seconds}")
 
     def rollouts(self) -> None:
-        steps.sample(self.out / "rollouts", self.checkpoint("sft"), self.builds, split="train", tasks_per_dataset=self.scale.pair_tasks,
-                     samples=self.scale.pair_samples, temperature=1.0, greedy_first=False, seed=self.seed)
+        scale = self.scale
+        # tasks that the expert did not show, unless the pairs are to hold the expert's successes
+        steps.sample(self.out / "rollouts", self.checkpoint("sft"), self.builds, split="train", tasks_per_dataset=scale.pair_tasks,
+                     skip_tasks=0 if scale.expert_pairs else scale.expert, samples=scale.pair_samples, temperature=1.0,
+                     greedy_first=False, seed=self.seed)
 
     def dpo(self) -> None:
-        steps.command("export", "dpo", self.out / "rollouts", "--out", self.out / "data" / "dpo.jsonl", "--tokenizer",
-                      self.checkpoint("sft"))
+        runs = [self.out / "rollouts", *([self.out / "expert"] if self.scale.expert_pairs else [])]
+        steps.command("export", "dpo", *runs, "--out", self.out / "data" / "dpo.jsonl", "--tokenizer", self.checkpoint("sft"))
         steps.recipe("dpo", self.threads, f"run={self.out}", f"seed={self.seed}", f"data={self.out / 'data' / 'dpo.jsonl'}",
                      f"model.checkpoint={self.checkpoint('sft')}")
 

@@ -72,6 +72,15 @@ def sample(out: Path, policy: str | Path, builds: Mapping[str, BuildRequest], **
         return sample_run(config, progress)
 
 
+def random_weights(tokenizer: Path, checkpoint: Path, seed: int) -> None:
+    """The nano policy before any training: the weights that SFT with this seed starts from."""
+    from medcopilot.train.model import CheckpointMeta, new_nano, save_checkpoint
+    from medcopilot.train.tokenizer import load_tokenizer
+
+    loaded = load_tokenizer(tokenizer)
+    save_checkpoint(new_nano(loaded, seed=seed), loaded, checkpoint, CheckpointMeta(profile="nano", stage="base"))
+
+
 def command(*words: object) -> None:
     """One `medcopilot` command in a process of its own."""
     _call([sys.executable, "-m", "medcopilot.cli.main", *map(str, words)], 1)

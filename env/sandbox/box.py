@@ -27,7 +27,6 @@ class WorkerBox:
         self._start = start
         self._release = release
         self._lock = threading.Lock()
-        self._used = False
         self._closed = False
         self._paths = {"/data/": f"{data}/", "/workspace": root} if data != "/data" else {}
         self._databases = [mount.name for mount in spec.mounts if _is_sqlite(mount.host)]
@@ -46,16 +45,14 @@ class WorkerBox:
             try:
                 worker.wait_ready()
             except WireError as error:
-                worker.kill()
-                raise BoxDied(f"a box did not start: {error}") from None
-            self._used = True
+                raise self._lost(worker, f"a box did not start: {error}") from None
+            if not worker.listens():
+                raise self._lost(worker, "a box vanished while it ran nothing")
             try:
-                execution = worker.run(program, limits, self._databases, want_value)
+                return worker.run(program, limits, self._databases, want_value)
             except WireError as error:
-                worker.kill()
-                self.worker = None
+                self._lost(worker, "")
                 return Execution(status="died", detail=f"{error}; the box is started again with an empty /workspace")
-            return execution
 
     def read_files(self, names: list[str], max_bytes: int) -> dict[str, bytes]:
         """See `Box.read_files`."""
@@ -64,9 +61,7 @@ class WorkerBox:
             try:
                 return worker.files(names, max_bytes)
             except WireError as error:
-                worker.kill()
-                self.worker = None
-                raise BoxDied(f"a box vanished: {error}") from None
+                raise self._lost(worker, f"a box vanished: {error}") from None
 
     def close(self) -> None:
         """See `Box.close`. A running program is killed."""
@@ -80,7 +75,14 @@ class WorkerBox:
             raise RuntimeError("the box is closed")
         if self.worker is None:
             self.worker = self._start()
+            if self._closed:  # meanwhile, by another thread
+                self.worker.kill()
         return self.worker
+
+    def _lost(self, worker: Worker, message: str) -> BoxDied:
+        worker.kill()
+        self.worker = None
+        return BoxDied(message)
 
 
 def _is_sqlite(path: object) -> bool:

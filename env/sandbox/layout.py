@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -27,29 +29,35 @@ def interpreter() -> str:
     return os.path.realpath(sys.executable)
 
 
-def site_folders() -> list[str]:
+@cache
+def site_folders() -> tuple[str, ...]:
     """Folders of installed packages on our path."""
     named = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
-    return [str(Path(path).absolute()) for path in dict.fromkeys(named) if Path(path).is_dir()]
+    return tuple(str(Path(path).absolute()) for path in dict.fromkeys(named) if Path(path).is_dir())
 
 
-def bound_folders() -> list[str]:
+@cache
+def bound_folders() -> tuple[str, ...]:
     """Host folders a box sees, outermost first, none inside another."""
     wanted = ["/usr", sys.base_prefix, str(Path(interpreter()).parent.parent), *site_folders()]
     bound: list[str] = []
     for folder in sorted({os.path.normpath(path) for path in wanted}, key=len):
         if not any(_inside(folder, other) for other in bound):
             bound.append(folder)
-    return bound
+    return tuple(bound)
 
 
-def hidden_folders(bound: list[str]) -> list[str]:
-    """Our own folders that a bound one would show: built data, runs, the working directory."""
+def hidden_folders(bound: Iterable[str], folders: Iterable[Path] = ()) -> list[str]:
+    """Folders that a bound one would show and must not: built data, runs, the working directory, and `folders`."""
     here = Path.cwd()
-    ours = {str(path.resolve()) for path in (here, here / "data", here / "runs", data_root()) if path.is_dir()}
+    ours = {str(path.resolve()) for path in (here, here / "data", here / "runs", data_root(), *folders) if path.is_dir()}
     packages = [*site_folders(), sys.base_prefix]
     return sorted(path for path in ours
                   if any(_inside(path, folder) for folder in bound) and not any(_inside(item, path) for item in packages))
+
+
+def _hide(folders: list[str]) -> list[str]:
+    return [word for path in folders for word in ("--size", "4096", "--tmpfs", path, "--remount-ro", path)]
 
 
 def environment() -> dict[str, str]:
@@ -82,8 +90,6 @@ def static_arguments(mode: Mode) -> list[str]:
             arguments += ["--ro-bind", path, path]
     for path in _ETC:
         arguments += ["--ro-bind-try", path, path]
-    for path in hidden_folders(bound):
-        arguments += ["--size", "4096", "--tmpfs", path, "--remount-ro", path]
     return arguments
 
 
@@ -94,7 +100,8 @@ def box_arguments(spec: BoxSpec, mode: Mode) -> list[str]:
         UserError: a file of the spec is missing, unreadable for the box, or badly named.
     """
     size = str(spec.limits.file_mb << 20)
-    arguments = ["--proc", "/proc", "--dev", "/dev"]
+    beside = {mount.host.parent for mount in spec.mounts}  # keys lie beside the databases
+    arguments = [*_hide(hidden_folders(bound_folders(), beside)), "--proc", "/proc", "--dev", "/dev"]
     for folder in ("/dev/shm", "/tmp", "/workspace"):
         arguments += ["--perms", "1777", "--size", size, "--tmpfs", folder]
     for mount in spec.mounts:

@@ -89,6 +89,10 @@ class Worker:
             self._wire.receive(wire.READY, self._nonce, START_SECONDS, 0)
             self._ready = True
 
+    def listens(self) -> bool:
+        """True while an idle worker is there and has said nothing unasked."""
+        return self._wire.quiet()
+
     def run(self, program: Program, limits: Limits, databases: list[str], want_value: bool) -> Execution:
         """Run one program.
 

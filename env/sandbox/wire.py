@@ -63,6 +63,16 @@ class Wire:
             raise WireError("the box sent something that is not a reply")
         return Reply(tuple(numbers[:6]), tuple(self._read(length, deadline) for length in lengths))
 
+    def quiet(self) -> bool:
+        """True when the other end is open and nothing lies in the socket."""
+        try:
+            self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def hang_up(self) -> None:
         self._sock.close()
 

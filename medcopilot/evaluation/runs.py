@@ -6,10 +6,8 @@ left out and told; the summary is added to the run's own `summary.json` without 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -62,13 +60,7 @@ def against_first(runs: Mapping[str, Columns], *, resamples: int = RESAMPLES, se
 
 def write_summary(folder: Path, summaries: Mapping[str, Summary]) -> None:
     """Put the numbers under `evaluation` into the run's `summary.json`."""
-    path = folder / "summary.json"
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        record = {}
-    record["evaluation"] = {name: summary.model_dump() for name, summary in summaries.items()}
-    RunFolder(folder).write_summary(record)
+    RunFolder(folder).write_summary({"evaluation": {name: summary.model_dump() for name, summary in summaries.items()}})
 
 
 def _traces(folder: Path, tell: Callable[[str], None]) -> Iterator[Trace]:

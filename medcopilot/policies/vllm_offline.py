@@ -100,7 +100,8 @@ class VllmPolicy:
         self.name = name
         self.version = version
         self._about = {"dtype": dtype, "digest": digest}
-        self.thread = EngineThread(lambda: VllmEngine(Path(folder), model_stops, version, {"dtype": dtype, **options}), f"vllm-{name}")
+        settings = {"dtype": dtype, **options}
+        self.thread = EngineThread(lambda: VllmEngine(Path(folder), model_stops, version, settings), name=f"vllm-{name}")
         self.thread.order(lambda engine: None, timeout=900.0)  # the folder has been read; errors of starting show here
 
     @classmethod
@@ -123,7 +124,8 @@ class VllmPolicy:
         folder = Path(folder)
         tokenizer = load_tokenizer(folder)
         declared = GenerationConfig.from_pretrained(folder) if (folder / "generation_config.json").is_file() else None
-        settings = {"name": folder.name, "version": read_meta(folder).policy_version, "digest": checkpoint_digest(folder), **options}
+        settings = {"name": folder.name, "version": read_meta(folder).policy_version, "digest": checkpoint_digest(folder)}
+        settings |= options
         return cls(folder, stop_ids(_Declared(declared), tokenizer), tokenizer, ChatRenderer(tokenizer), **settings)
 
     @classmethod

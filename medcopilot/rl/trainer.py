@@ -93,7 +93,8 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
         """TRL's loss on columns that hold something, and how far engine and trainer are apart."""
         inputs = trim(inputs)
         if self.progress is not None:
-            self.progress.tokens += (inputs["prompt_ids"].numel() + inputs["completion_ids"].numel()) * self.accelerator.num_processes
+            columns = inputs["prompt_ids"].shape[1] + inputs["completion_ids"].shape[1]
+            self.progress.tokens += len(inputs["prompt_ids"]) * columns * self.accelerator.num_processes
         loss: Tensor = super()._compute_loss(model, inputs)
         mask = (inputs["completion_mask"] * inputs["tool_mask"]).bool()
         assert self._last_logps is not None

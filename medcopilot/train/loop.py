@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from transformers import Trainer, TrainerCallback, set_seed
 from transformers.trainer_callback import PrinterCallback
+from transformers.utils.logging import disable_progress_bar
 
 from env.errors import UserError
 from env.files import atomic_write
@@ -49,6 +50,7 @@ class StageResult(NamedTuple):
 def prepare_torch(config: StageConfig) -> None:
     """Threads and seeds. More threads than free cores are slower than one: the default is `OMP_NUM_THREADS`, else 1."""
     torch.set_num_threads(config.threads or int(os.environ.get("OMP_NUM_THREADS") or 1))
+    disable_progress_bar()
     set_seed(config.seed)
 
 
@@ -209,10 +211,18 @@ def train(trainer: Any, config: StageConfig, horizon: Horizon, progress: Progres
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progress)
     used = json.loads((state / STATE).read_text(encoding="utf-8")) if state else {"seconds": 0.0}
+    _forget_rows_after(config.metrics, int(state.name.split("-")[1]) if state else 0)
     horizon.start(used["seconds"])
     trainer.train(resume_from_checkpoint=str(state) if state else None)
     if sys.stderr.isatty():
         print(file=sys.stderr)
+
+
+def _forget_rows_after(metrics: Path, step: int) -> None:
+    """Drop metric rows of steps that a resumed run will do again."""
+    if metrics.is_file():
+        lines = [line for line in metrics.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] <= step]
+        atomic_write(metrics, "".join(line + "\n" for line in lines))
 
 
 def finish(trainer: Any, tokenizer: Any, config: StageConfig, meta: CheckpointMeta) -> None:
