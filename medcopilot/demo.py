@@ -21,8 +21,6 @@ from env.datasets import BuildRequest
 from env.errors import UserError
 from medcopilot import steps
 
-STAGES = ("base", "sft", "dpo", "grpo")
-
 
 @dataclass(frozen=True)
 class Scale:
@@ -48,13 +46,15 @@ class Scale:
     unseen: int
     warm: int
     """Of the seen ones, how many are also played at temperature 1."""
+    stages: tuple[str, ...] = ("base", "sft", "dpo", "grpo")
 
 
 SCALES = {
     "demo": Scale(patients=1000, train=8000, test=1000, validate=100, expert=6000, detours=0.2, sft_seconds=300, pair_tasks=200,
                   pair_samples=6, expert_pairs=False, grpo_seconds=270, seen=400, unseen=100, warm=200),
     "tiny": Scale(patients=60, train=200, test=80, validate=10, expert=100, detours=0.3, sft_seconds=10, pair_tasks=8,
-                  pair_samples=4, expert_pairs=True, grpo_seconds=15, seen=20, unseen=8, warm=8),
+                  pair_samples=4, expert_pairs=True, grpo_seconds=15, seen=20, unseen=8, warm=8,
+                  stages=("base", "sft", "dpo")),  # a policy that never succeeds has no group that GRPO could learn from
 }
 
 
@@ -71,7 +71,7 @@ class Demo:
         plan: list[tuple[str, Callable[[], object]]] = [
             ("build data", lambda: steps.build_datasets(self.builds)), ("validate graders", self.validate),
             ("expert trajectories", self.expert), ("SFT", self.sft), ("own rollouts", self.rollouts), ("DPO", self.dpo),
-            ("GRPO", self.grpo), ("evaluate", self.evaluate)]
+            *([("GRPO", self.grpo)] if "grpo" in self.scale.stages else []), ("evaluate", self.evaluate)]
         steps.claim(self.out / "demo.json", {"scale": asdict(self.scale), "seed": self.seed})
         seconds = {}
         for number, (name, step) in enumerate(plan, start=1):
@@ -79,7 +79,7 @@ class Demo:
             seconds[name] = steps.run_step(self.out / "steps", f"{number:02d}-{name.replace(' ', '-')}", label, step)
         from medcopilot.demo_report import write_report
 
-        write_report(self.out, STAGES, seconds, asdict(self.scale), self.seed)
+        write_report(self.out, self.scale.stages, seconds, asdict(self.scale), self.seed)
         print(f"{sum(seconds.values()) / 60:.1f} min; report: {self.out / 'report.html'}, numbers: {self.out / 'summary.json'}")
 
     def checkpoint(self, stage: str) -> Path:
@@ -122,7 +122,7 @@ class Demo:
 
     def evaluate(self) -> None:
         scale, seed = self.scale, self.seed
-        for stage in STAGES:
+        for stage in scale.stages:
             checkpoint, folder = self.checkpoint(stage), self.out / "eval"
             steps.sample(folder / f"{stage}-t0", checkpoint, self.builds, slices=("seen",), tasks_per_dataset=scale.seen, seed=seed)
             steps.sample(folder / f"{stage}-t0-unseen", checkpoint, self.builds, slices=("unseen",), tasks_per_dataset=scale.unseen,

@@ -20,9 +20,10 @@ def write_report(out: Path, stages: Sequence[str], seconds: dict[str, float], sc
     """Summarise the evaluated stages under `out/eval` and draw the page. Returns the summary."""
     cold = {stage: _read(out, f"{stage}-t0", f"{stage}-t0-unseen") for stage in stages}
     warm = {stage: _read(out, f"{stage}-t1") for stage in stages}
-    comparisons = {f"{b} - {a}": comparison(cold[a], cold[b]) for a, b in PAIRS}
-    unseen = {f"{b} - {a}": comparison(cold[a], cold[b], slice_name="unseen") for a, b in PAIRS}
-    hot = {f"{b} - {a}": comparison(warm[a], warm[b]) for a, b in PAIRS}
+    pairs = [(a, b) for a, b in PAIRS if a in stages and b in stages]
+    comparisons = {f"{b} - {a}": comparison(cold[a], cold[b]) for a, b in pairs}
+    unseen = {f"{b} - {a}": comparison(cold[a], cold[b], slice_name="unseen") for a, b in pairs}
+    hot = {f"{b} - {a}": comparison(warm[a], warm[b]) for a, b in pairs}
     chance = _chance(out / "validation.json")
     summary = {
         "stages": {stage: stage_summary(cold[stage], warm[stage]) for stage in stages},
@@ -43,7 +44,7 @@ def write_report(out: Path, stages: Sequence[str], seconds: dict[str, float], sc
         out / "report.html",
         title="Med-Copilot: the whole loop on a laptop",
         extra={
-            "metrics": {name: out / "metrics" / f"{name}.jsonl" for name in ("sft", "dpo", "grpo")},
+            "metrics": {name: out / "metrics" / f"{name}.jsonl" for name in stages if name != "base"},
             "chance": chance,
             "comparisons": {**comparisons, **{f"{k} (unseen)": v for k, v in unseen.items()}},
             "notes": [f"{name}: {value:.0f} s" for name, value in seconds.items()],
