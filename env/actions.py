@@ -1,8 +1,9 @@
 """Actions: one strict JSON object `{"action": ..., "params": {...}}`, read tolerantly and refused precisely.
 
 Promises: `parse_action` accepts the object alone, in a code fence, with prose around it, or with triple-quoted program
-text inside; anything else raises `ActionError` whose message says what to change. Aliases of the released gym
-(`validate_code`, `debug`) parse. Parsing never evaluates anything.
+text inside; anything else, whatever it is, raises `ActionError` whose message says what to change. Aliases of the released gym
+(`validate_code`, `debug`) parse. An answer is plain data: finite numbers, valid text, at most 32 levels deep. Parsing never
+evaluates anything and takes linear time, up to a fixed number of objects that are tried.
 Does not cover: whether the task allows the action (`env.episode`).
 """
 
@@ -15,10 +16,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from env.errors import ActionError
+from env.sandbox.plain import check_plain
 from env.task import Record, Submission
 
 ALIASES = {"validate_code": "code_execution", "debug": "debugging"}
 NAMES = ("request_info", "terminal", "code_execution", "debugging", "submit")
+ANSWER_DEPTH = 32
+_TRIES = 500
+"""Braces of one text at which an object may begin; prose and code before the action may hold some."""
 
 
 class InfoParams(Record):
@@ -65,6 +70,10 @@ class SubmitParams(Record):
                              + (f", not {' and '.join(given)}" if given else ""))
         if given != ["answer"] and getattr(self, given[0]) is None:
             raise ValueError(f"{given[0]} must not be null")
+        try:
+            check_plain(self.answer, ANSWER_DEPTH)
+        except ValueError as error:
+            raise ValueError(f"the answer is not plain JSON: {error}") from None
         return self
 
     def submission(self) -> Submission:
@@ -108,7 +117,7 @@ class Submit(Record):
 Action = Annotated[RequestInfo | Terminal | CodeExecution | Debugging | Submit, Field(discriminator="action")]
 _ADAPTER: TypeAdapter[Action] = TypeAdapter(Action)
 _TRIPLE = re.compile(r'"""(.*?)"""|\'\'\'(.*?)\'\'\'', re.DOTALL)
-_FENCE = re.compile(r"```[a-zA-Z]*\s*\n?(.*?)```", re.DOTALL)
+_FENCE = re.compile(r"```(.*?)```", re.DOTALL)
 
 
 def dump_action(action: Action) -> str:
@@ -128,7 +137,8 @@ def parse_action(text: str) -> Action:
         raise ActionError('"action" must be a string, one of ' + ", ".join(NAMES) + ".", "schema")
     name = ALIASES.get(name, name)
     if name not in NAMES:
-        raise ActionError(f'Unknown action "{name}". Use one of: {", ".join(NAMES)}.', "schema")
+        shown = name[:60].encode("utf-8", "replace").decode()
+        raise ActionError(f'Unknown action "{shown}". Use one of: {", ".join(NAMES)}.', "schema")
     try:
         return _ADAPTER.validate_python({**found, "action": name})
     except ValidationError as error:
@@ -158,12 +168,16 @@ def _find_object(text: str) -> dict[str, Any]:
 
 
 def _scan(text: str) -> dict[str, Any] | None:
+    if '"action"' not in text:
+        return None
     decoder = json.JSONDecoder(strict=False)
     start = text.find("{")
-    while start != -1:
+    for _ in range(_TRIES):
+        if start == -1:
+            break
         try:
             value, end = decoder.raw_decode(text, start)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # ValueError: not JSON, or an integer of more than 4,300 digits
             start = text.find("{", start + 1)
             continue
         if isinstance(value, dict) and "action" in value:
@@ -177,6 +191,8 @@ def _json_error(text: str) -> str:
         json.JSONDecoder(strict=False).raw_decode(text, text.find("{"))
     except json.JSONDecodeError as error:
         return f"{error.msg} at line {error.lineno} column {error.colno}"
+    except ValueError:
+        return "a number has too many digits"
     except RecursionError:
         return "it is nested too deeply"
     return "the object with the action is not complete"

@@ -77,7 +77,7 @@ class Episode:
             self._check_allowed(parsed)
             observation = self._act(parsed)
         except ActionError as error:
-            observation = Observation(text=str(error), problem=error.kind)
+            observation = Observation(text=str(error)[: self.view.limits.observation_chars], problem=error.kind)
         if not observation.ended and self.turns >= self.view.limits.turns:
             observation = observation.model_copy(update={"ended": "turns"})
         self.ended = observation.ended
@@ -136,7 +136,10 @@ class Episode:
         if self._last is None:
             return Observation(text="Nothing to explain yet: run a program first, or give its code.")
         program, execution = self._last
-        text = self._explainer.explain(program, execution, self.mounts)
+        try:
+            text = self._explainer.explain(program, execution, self.mounts)
+        except Exception:  # a courtesy: no program text may end an episode as a failure of ours by what it does to the explainer
+            text = "No explanation was found: look at what the run printed."
         return Observation(text=text[: self.view.limits.observation_chars])
 
     def _show(self, execution: Execution) -> str:

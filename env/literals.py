@@ -12,6 +12,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import sqlglot
 from sqlglot import exp
@@ -23,6 +24,8 @@ from env.tables import Column, Table, Value
 HOLE = "__hole__"
 """Stands for the parts of an f-string that are known only at run time."""
 _MOST = 12
+_LOOKED_AT = 100
+"""Comparisons of one query, and constants of one list: more would take seconds and say nothing more."""
 _SIGNS: dict[type[exp.Expr], str] = {exp.EQ: "=", exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<=", exp.Like: "LIKE"}
 _MIRROR = {"=": "=", ">": "<", ">=": "<=", "<": ">", "<=": ">=", "LIKE": ""}
 
@@ -96,7 +99,7 @@ def sql_conditions(sql: str, tables: list[Table]) -> list[Condition]:
     """Comparisons of columns with constants in a query."""
     found = []
     for statement in parse_sql(sql):
-        for node in statement.find_all(*_SIGNS, exp.In):
+        for node in islice(statement.find_all(*_SIGNS, exp.In), _LOOKED_AT):
             condition = _sql_condition(node, tables)
             if condition is not None and condition not in found:
                 found.append(condition)
@@ -114,7 +117,7 @@ def _sql_condition(node: exp.Expr, tables: list[Table]) -> Condition | None:
             sign, left, rights = _MIRROR[sign], rights[0], [left]
     fold = isinstance(left, exp.Lower | exp.Upper)
     column = left.this if fold else left
-    values = tuple(_constant(right, tables) for right in rights)
+    values = tuple(_constant(right, tables) for right in rights) if len(rights) <= _LOOKED_AT else ()
     if not sign or not isinstance(column, exp.Column) or not values or any(value is None for value in values):
         return None
     place = _resolve(column, tables)
@@ -212,7 +215,7 @@ def _column_name(node: ast.expr) -> tuple[str, bool]:
 def _constants(nodes: list[ast.expr]) -> tuple[Value, ...]:
     values = [node.value for node in nodes if isinstance(node, ast.Constant)]
     plain = [value for value in values if isinstance(value, str | int | float) and not isinstance(value, bool)]
-    return tuple(plain) if len(plain) == len(nodes) else ()
+    return tuple(plain) if len(plain) == len(nodes) <= _LOOKED_AT else ()
 
 
 def _parse_python(source: str) -> ast.Module:

@@ -9,6 +9,7 @@ Does not cover: Parquet, spreadsheets, and databases with an unmerged write-ahea
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -137,6 +138,7 @@ class SqliteTable(Table):
     def matches(self, column: Column, comparison: str, value: Value, *, fold: bool = False) -> bool | None:
         if comparison not in _COMPARISONS:
             raise ValueError(f"unknown comparison {comparison!r}")
+        value = _in_range(value)
         name = f"fold({quote_name(column.name)})" if fold else quote_name(column.name)
         sql = f"SELECT 1 FROM {quote_name(self.name)} WHERE {name} {comparison} ? LIMIT 1"
         try:
@@ -144,6 +146,13 @@ class SqliteTable(Table):
                 return connection.execute(sql, (str(value).casefold() if fold else value,)).fetchone() is not None
         except TooLong:
             return None
+
+
+def _in_range(value: Value) -> Value:
+    """SQLite and numpy have no integers beyond 64 bits: a program's constant may be larger."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return float(value) if value.bit_length() < 1000 else math.inf if value > 0 else -math.inf
+    return value
 
 
 def _stamp(host: Path) -> tuple[int, int]:
@@ -220,6 +229,7 @@ class CsvTable(Table):
     def matches(self, column: Column, comparison: str, value: Value, *, fold: bool = False) -> bool | None:
         if comparison not in _COMPARISONS:
             raise ValueError(f"unknown comparison {comparison!r}")
+        value = _in_range(value)
         series = self._read(column)
         if comparison == "LIKE" or fold or isinstance(value, str):
             return self._text_matches(series, comparison, str(value), fold)

@@ -3,12 +3,13 @@
     runs/<name>/{config.json, digest, traces/<worker>.jsonl, index.sqlite, checkpoints/, metrics/, summary.json, report.html}
 
 Promises: the same config resumes; another config under the same name is refused with one sentence; one shard per writer, never
-a shared append; a torn last line is cut off before appending and its trace is owed again; the index is rebuilt when it is
-missing or does not match the shards.
+a shared append (a second writer of a shard is refused); a torn last line is cut off before appending and its trace is owed
+again; the index is rebuilt when it is missing or does not match the shards.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -133,8 +134,15 @@ class ShardWriter:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _cut_torn_line(path)
         self._handle = path.open("ab")
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._handle.close()
+            raise UserError(f"{path} is being written by another process: wait for it, or stop it first") from None
+        except OSError:  # a file system without locks
+            pass
+        _cut_torn_line(path)
         self._unsynced = 0
 
     def write(self, trace: Trace) -> None:
@@ -157,22 +165,25 @@ class ShardWriter:
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Drop what follows the last newline: a line whose writer was stopped in the middle."""
-    if not path.exists():
-        return
+    """Drop what follows the last newline: a line whose writer was stopped in the middle. One that lacks nothing but its newline
+    gets it: readers have counted it already."""
     with path.open("r+b") as handle:
         size = handle.seek(0, os.SEEK_END)
-        position = size
-        while position > 0:
+        position, tail = size, b""
+        while position > 0 and b"\n" not in tail:
             step = min(65_536, position)
-            handle.seek(position - step)
-            newline = handle.read(step).rfind(b"\n")
-            if newline != -1:
-                if position - step + newline + 1 != size:
-                    handle.truncate(position - step + newline + 1)
-                return
-            position -= step
-        handle.truncate(0)
+            position = handle.seek(position - step)
+            tail = handle.read(step) + tail
+        tail = tail.rpartition(b"\n")[2]
+        if not tail:
+            return
+        try:
+            json.loads(tail)
+        except ValueError:
+            handle.truncate(size - len(tail))
+        else:
+            handle.seek(0, os.SEEK_END)
+            handle.write(b"\n")
 
 
 def _difference(path: Path, config: dict[str, Any]) -> str:

@@ -3,13 +3,14 @@
 import sys
 
 from medcopilot.train.recipe import run_recipe
+from medcopilot.train.settings import DpoConfig
 
 
-def main() -> int:
-    from medcopilot.train.dpo import DpoConfig, run_dpo
+def train(config: DpoConfig) -> None:
+    from medcopilot.train.dpo import run_dpo  # torch and TRL: only when there is something to train
 
-    return run_recipe(DpoConfig, run_dpo, __doc__ or "")
+    run_dpo(config)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_recipe(DpoConfig, train, __doc__ or ""))

@@ -3,13 +3,14 @@
 import sys
 
 from medcopilot.train.recipe import run_recipe
+from medcopilot.train.settings import SftConfig
 
 
-def main() -> int:
-    from medcopilot.train.sft import SftConfig, run_sft
+def train(config: SftConfig) -> None:
+    from medcopilot.train.sft import run_sft  # torch and TRL: only when there is something to train
 
-    return run_recipe(SftConfig, run_sft, __doc__ or "")
+    run_sft(config)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_recipe(SftConfig, train, __doc__ or ""))

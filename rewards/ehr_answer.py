@@ -1,7 +1,8 @@
 """Strict grader of questions over patient databases (EHRSQL, MIMICSQL and their twins): execution match of the answer set.
 
 Promises: `judge` is pure and never raises, whatever was submitted. Every value has to match (`rewards.values`); abstaining is
-correct exactly where the question cannot be answered; a program that crashed or ran out of a limit earns 0.
+correct exactly where the question cannot be answered; a program that crashed, ran out of a limit or left a value that is no
+plain data (`unsupported`) earns 0: an agent must not be able to choose that its answer is not counted.
 
 Arguments read from `key.args` (all optional): `impossible`, `ordered`, `decimals`, `yes_no`, `date_only`, `alternatives` (other
 row sets that are correct as well: the same query under another tie order), `extra_keys` (columns that an answer may show beside
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rewards.types import Evidence, EvidencePlan, Grade, Key
-from rewards.values import Match, NotPlain, Row, as_number, readings, same_rows, same_value
+from rewards.values import Match, NotPlain, Row, as_number, readings, row_key, same_rows, same_value
 
 _NEAR = 0.05
 """A single number within 5 % of the reference, or a list with half of its rows right, is a near miss (score 0)."""
@@ -27,7 +28,7 @@ def plan(key: Key) -> EvidencePlan:
 
 
 def judge(evidence: Evidence, key: Key) -> Grade:
-    """Score 1 or 0 with a label; ungraded only when a value could not be encoded."""
+    """Score 1 or 0 with a label; never ungraded."""
     impossible = bool(key.args.get("impossible"))
     if evidence.kind == "none":
         return Grade(0.0, "no_submission", "the episode ended without a submission")
@@ -40,7 +41,7 @@ def judge(evidence: Evidence, key: Key) -> Grade:
     if evidence.status != "ok":
         return Grade(0.0, "error", f"the program ended with status {evidence.status}")
     if evidence.unsupported:
-        return Grade(None, "unsupported", f"a value of type {evidence.unsupported} cannot be compared", "UnsupportedValue")
+        return Grade(0.0, "unsupported", f"a value of type {evidence.unsupported} cannot be compared")
     if not evidence.has_value:
         return Grade(0.0, "malformed", "the program left no answer")
     if impossible:
@@ -54,7 +55,7 @@ def judge(evidence: Evidence, key: Key) -> Grade:
 def _compare(value: Any, key: Key) -> Grade:
     match = match_of(key.args)
     wanted = list(_targets(key))
-    tables = list(readings(value, len(wanted[0][0]) if wanted[0] else 1))
+    tables = list(readings(value, max((len(rows[0]) for rows in wanted if rows), default=1)))
     if any(same_rows(table, want, match) for table in tables for want in wanted):
         return Grade(1.0, "correct")
     if not tables:
@@ -103,8 +104,9 @@ def _explain(table: list[Row], want: list[Row], match: Match) -> Grade:
         return _explain_cell(table[0][0], want[0][0])
     if same_rows(list(dict.fromkeys(table)), list(dict.fromkeys(want)), match):
         return Grade(0.0, "near_miss", f"the right values, repeated differently: {size}")
-    if len(table) <= 2 * len(want) <= 1000:
-        hits = sum(any(len(row) == len(other) and same_rows([row], [other], match) for row in table) for other in want)
+    if len(table) <= 2 * len(want):
+        given = {tuple(sorted(row_key(row))) for row in table}
+        hits = sum(tuple(sorted(row_key(row))) in given for row in want)
         if 2 * hits >= len(want):
             return Grade(0.0, "near_miss", f"{hits} of {len(want)} rows are right")
     return Grade(0.0, "wrong", size)

@@ -30,7 +30,8 @@ _UNIT = r"(?:/1\.73|\^-?\d|(?<=[A-Za-z])-?\d|[A-Za-zµμ%°²³·*()/^\s]|\.(?!\
 _VALUE = re.compile(rf"{_LABEL}(?:(?:~|≈|about\s)\s*)?({_NUMBER})(?!\d|[.,]\d)\s*{_UNIT}")
 _WEEKS = re.compile(r"[(\[]?\s*['\"]?(\d{1,3})(?!\d)\s*(?:weeks?|wks?|w)?\s*['\"]?\s*(?:,|\+|and|&)?\s*['\"]?(?<!\d)(\d{1,3})"
                     r"\s*(?:days?|d)?\s*['\"]?\s*[)\]]?\.?", re.IGNORECASE)
-_DATE_FORMATS = ("%m/%d/%Y", "%m/%d/%y", "%Y-%m-%d", "%Y/%m/%d", "%m-%d-%Y", "%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y")
+_DATE_FORMATS = ("%m/%d/%Y", "%m/%d/%y", "%Y-%m-%d", "%Y/%m/%d", "%m-%d-%Y", "%B %d, %Y", "%b %d, %Y", "%B %d %Y", "%b %d %Y",
+                 "%d %B %Y", "%d %b %Y")
 _TIME_OF_DAY = re.compile(r"[ T]00:00(?::00(?:\.0+)?)?(?:Z|\+00:00)?$")
 
 
@@ -80,7 +81,7 @@ def _no_value(evidence: Evidence) -> Grade | None:
     if evidence.kind == "program" and evidence.status != "ok":
         return Grade(0.0, "error", f"the program ended with status {evidence.status}")
     if evidence.unsupported:
-        return Grade(None, "unsupported", f"no encoder for {evidence.unsupported}", error="UnsupportedValue")
+        return Grade(0.0, "unsupported", f"a value of type {evidence.unsupported} is not an answer")
     if not evidence.has_value:
         return Grade(0.0, "malformed", "the program gave no value: set `answer` or print it")
     return None
@@ -128,7 +129,8 @@ def _single(value: Any) -> Any:
 def _text(value: str) -> str:
     if len(value) > MAX_TEXT:
         raise _Unusable("malformed", f"text of {len(value)} characters is not an answer")
-    text = value.strip().strip("'\"").strip()
+    # single blanks only: the patterns below try every split of a run of blanks
+    text = " ".join(value.strip().strip("'\"").split())
     if not text:
         raise _Unusable("malformed", "the answer is empty")
     return text

@@ -65,10 +65,11 @@ class Grade:
     """The verdict on one submission."""
 
     score: float | None
-    """In [0, 1]; `None` means ungraded: our own machinery failed, or a value could not be encoded."""
+    """In [0, 1]; `None` means ungraded: our own machinery failed. Nothing that a submission holds may lead there, or an agent
+    could choose not to be counted: a value that is no plain data scores 0 (`unsupported`)."""
     label: str
-    """`correct`, `wrong`, `near_miss`, `wrong_type`, `malformed`, `error`, `no_submission`, `abstained`,
-    `correct_abstention`, or for ungraded ones `unsupported` / `infrastructure`."""
+    """`correct`, `wrong`, `near_miss`, `wrong_type`, `malformed`, `unsupported`, `error`, `no_submission`, `abstained`,
+    `correct_abstention`, or for ungraded ones `infrastructure`."""
     detail: str = ""
     error: str = ""
     """Name of the typed error when ungraded."""

@@ -1,9 +1,10 @@
 """When two plain answers mean the same: the comparison that every table-question grader shares.
 
 Promises: pure functions over plain JSON that never raise, whatever the value. Numbers agree within 1e-6 relative (or to the
-decimals asked for), numeric text is a number (codes with a leading zero are not), dates agree across the usual formats, text
+decimals asked for), whole references (counts, identifiers) exactly; numeric text is a number (codes with a leading zero are not), dates agree across the usual formats, text
 agrees up to case and spacing, NULL agrees with NULL only. Rows agree as multisets, columns in any order, unless order is asked.
 An answer has to match as a whole: there is no credit for a correct value among others.
+Time: n log n in the rows, whatever was submitted; rows that only a tolerance can pair cost n squared, up to 300 of them.
 Does not cover: partial credit and labels (`rewards.ehr_answer`).
 """
 
@@ -16,6 +17,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import permutations
 from typing import Any, NamedTuple
 
@@ -40,7 +42,8 @@ class Match(NamedTuple):
     ordered: bool = False
     """The question orders the rows."""
     decimals: int | None = None
-    """The question asks for this many decimals: any value within half a unit of the last one agrees."""
+    """The question asks for this many decimals: any value that rounds to the reference agrees. A value on the edge between two
+    agrees with neither: it would be two guesses in one."""
     yes_no: bool = False
     """Yes/no question: 1, true and 'yes' agree."""
     date_only: bool = False
@@ -80,6 +83,11 @@ def as_moment(value: Any) -> datetime | None:
     """The moment that a date text means (a day alone is its midnight), else None."""
     if not isinstance(value, str) or len(value) > 40 or not _DATE_SHAPE.match(value.strip()):
         return None
+    return _moment(value)
+
+
+@lru_cache(maxsize=65_536)
+def _moment(value: str) -> datetime | None:
     text = " ".join(value.strip().replace("T", " ", 1 if value.strip()[4:5] == "-" else 0).replace(",", "").split())
     text = re.sub(r"(Z|[+-]00:?00)$", "", text).strip()
     head, _, _ = text.partition(":")
@@ -105,7 +113,9 @@ def as_truth(value: Any) -> bool | None:
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float | str):
-        word = as_text(str(value)[:20]).rstrip(".") if isinstance(value, str) else str(value)
+        if isinstance(value, str) and len(value) > 40:
+            return None
+        word = as_text(value).rstrip(".") if isinstance(value, str) else str(value)
         return True if word in _YES else False if word in _NO else None
     return None
 
@@ -122,7 +132,9 @@ def same_value(got: Any, want: Any, match: Match = EXACT) -> bool:
         return isinstance(want, bool) and isinstance(got, bool) and want is got
     want_number, got_number = as_number(want), as_number(got)
     if want_number is not None and got_number is not None:
-        return _same_number(got_number, want_number, match.decimals)
+        if isinstance(got, int) and isinstance(want, int):
+            return got == want
+        return _same_number(got_number, want_number, match.decimals, whole=_whole(want))
     if not isinstance(want, str) or not isinstance(got, str):
         return False
     if as_text(got) == as_text(want):
@@ -133,10 +145,17 @@ def same_value(got: Any, want: Any, match: Match = EXACT) -> bool:
     return want_moment.date() == got_moment.date() if match.date_only else want_moment == got_moment
 
 
-def _same_number(got: float, want: float, decimals: int | None) -> bool:
+def _whole(want: Any) -> bool:
+    """A count or an identifier: eight digits with a relative tolerance would let its neighbours in."""
+    return isinstance(want, int) or (isinstance(want, str) and want.strip().lstrip("+-").isdigit())
+
+
+def _same_number(got: float, want: float, decimals: int | None, *, whole: bool = False) -> bool:
     slack = max(1e-9, 1e-6 * abs(want))
+    if whole:
+        slack = min(slack, 1e-3)
     if decimals is not None:
-        slack = max(1e-9 * max(1.0, abs(want)), 0.5 * 10.0**-decimals * (1 + 1e-6))
+        slack = max(1e-9 * max(1.0, abs(want)), 0.5 * 10.0**-decimals * (1 - 1e-4))
     return abs(got - want) <= slack
 
 
@@ -257,17 +276,40 @@ def same_rows(got: Sequence[Row], want: Sequence[Row], match: Match = EXACT) -> 
     width = len(want[0])
     if any(len(row) != width for row in [*got, *want]):
         return False
+    got_keys, want_keys = [row_key(row) for row in got], [row_key(row) for row in want]
+    right = [row for _, row in sorted(zip(want_keys, want, strict=True), key=lambda pair: pair[0])]
     orders = permutations(range(width)) if width <= _MAX_COLUMNS_PERMUTED else iter([tuple(range(width))])
-    return any(_rows_agree([tuple(row[i] for i in order) for row in got], want, match) for order in orders)
+    fits = _column_fits(got, want, match, width)
+    for order in orders:
+        if not all(fits[column][place] for place, column in enumerate(order)):
+            continue
+        rows = [tuple(row[i] for i in order) for row in got]
+        if match.ordered:
+            if all(_row_agrees(a, b, match) for a, b in zip(rows, want, strict=True)):
+                return True
+            continue
+        keys = [tuple(key[i] for i in order) for key in got_keys]
+        left = [row for _, row in sorted(zip(keys, rows, strict=True), key=lambda pair: pair[0])]
+        if _sorted_rows_agree(left, right, match):
+            return True
+    return False
 
 
-def _rows_agree(got: list[Row], want: Sequence[Row], match: Match) -> bool:
-    if match.ordered:
-        return all(_row_agrees(a, b, match) for a, b in zip(got, want, strict=True))
-    left, right = sorted(got, key=_sort_key), sorted(want, key=_sort_key)
+def _column_fits(got: Sequence[Row], want: Sequence[Row], match: Match, width: int) -> list[list[bool]]:
+    """`[i][j]`: column i of `got` may stand for column j of `want`. Rules out orders of columns before any row is compared."""
+    if match.yes_no:  # 1 and 'yes' sort apart
+        return [[True] * width] * width
+    def columns(rows: Sequence[Row]) -> list[list[Any]]:
+        parts = [[row[i] for row in rows] for i in range(width)]
+        return parts if match.ordered else [sorted(part, key=_cell_key) for part in parts]
+    left, right = columns(got), columns(want)
+    return [[all(same_value(a, b, match) for a, b in zip(one, other, strict=True)) for other in right] for one in left]
+
+
+def _sorted_rows_agree(left: Sequence[Row], right: Sequence[Row], match: Match) -> bool:
     if all(_row_agrees(a, b, match) for a, b in zip(left, right, strict=True)):
         return True
-    if len(want) > _MAX_ROWS_MATCHED:
+    if len(right) > _MAX_ROWS_MATCHED:
         return False
     # Sorting can pair rows badly when numbers differ within the tolerance: match greedily then.
     rest = list(right)
@@ -283,7 +325,8 @@ def _row_agrees(got: Row, want: Row, match: Match) -> bool:
     return all(same_value(a, b, match) for a, b in zip(got, want, strict=True))
 
 
-def _sort_key(row: Row) -> tuple[tuple[int, float, str], ...]:
+def row_key(row: Row) -> tuple[tuple[int, float, str], ...]:
+    """What rows are sorted by; equal keys mean equal rows, up to tolerances."""
     return tuple(_cell_key(cell) for cell in row)
 
 
@@ -292,6 +335,7 @@ def _cell_key(cell: Any) -> tuple[int, float, str]:
         return 0, 0.0, ""
     number = float(cell) if isinstance(cell, bool) else as_number(cell)
     if number is not None:
-        return 1, float(f"{number:.6g}"), ""
+        # float noise must not decide the order of rows: the next column does then
+        return 1, number if number.is_integer() else float(f"{number:.9g}"), ""
     moment = as_moment(cell)
     return (2, 0.0, moment.isoformat()) if moment else (3, 0.0, as_text(str(cell)))

@@ -9,6 +9,7 @@ the text, so no text can exhaust its stack.
 from __future__ import annotations
 
 import ast
+import math
 import re
 from datetime import date, datetime
 from typing import Any
@@ -17,7 +18,7 @@ TEXT_CAP = 1_000_000
 DEPTH = 32
 _TOKEN = re.compile(r"""\s*(?:
     (?P<string>'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")
-  | (?P<number>[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))
+  | (?P<number>[-+]?(?:\d[\d_]*+\.?\d*+|\.\d++)(?:[eE][-+]?\d++)?(?![\w.]))
   | (?P<name>[A-Za-z_][\w.]*)
   | (?P<mark>[\[\](){},:])
 )""", re.VERBOSE)
@@ -53,7 +54,7 @@ class _Reader:
         if depth > DEPTH:
             raise ValueError("nested too deeply")
         if kind == "string":
-            return str(ast.literal_eval(token))  # one string token: no nesting in it
+            return _string(token)
         if kind == "number":
             return _number(token)
         if kind == "name":
@@ -106,6 +107,13 @@ class _Reader:
         return pairs if opening == "{" and not items else items
 
 
+def _string(token: str) -> str:
+    try:
+        return str(ast.literal_eval(token))  # one string token: no nesting in it
+    except SyntaxError as error:  # an escape that means nothing, such as '\x'
+        raise ValueError(str(error)) from None
+
+
 def _number(token: str) -> int | float:
     token = token.replace("_", "")
     if len(token) > 400:
@@ -113,8 +121,8 @@ def _number(token: str) -> int | float:
     if re.fullmatch(r"[-+]?\d+", token):
         return int(token)
     value = float(token)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError("a number that is too large")
+    if not math.isfinite(value):
+        raise ValueError("a number that is not finite")
     return value
 
 

@@ -1,8 +1,9 @@
 """The grading room: the only place where a submission meets its task's key, and that on the host.
 
-Promises: a submitted program runs once, in a box that the agent never touched, whatever number of graders look at it; the
+Promises: `grade` raises for a user's mistake only. A submitted program runs once, in a box that the agent never touched, whatever number of graders look at it; the
 key never enters a box; hidden inputs go in one at a time, each into a box of its own; what comes out is plain data. A
-failure of our own machinery is *ungraded*, after one retry in a new box; it is never 0 and never 1.
+failure of our own machinery is *ungraded*, after one retry in a new box; it is never 0 and never 1. What the agent can cause
+(a value that is no plain data, a box that its program destroys) is graded: it cannot choose to be left out.
 Does not cover: how values compare (`rewards`).
 """
 
@@ -54,7 +55,7 @@ class GradingRoom:
             evidence = self._evidence(task, submission, _merge(plans.values()), trusted, files, state)
         except UserError:
             raise
-        except InfrastructureError as error:
+        except Exception as error:  # whatever it is, it happened in our code
             return dict.fromkeys(plans, Grade(None, "infrastructure", detail=str(error), error=type(error).__name__))
         return {variant: judge(task, variant, evidence) for variant in plans}
 
@@ -94,8 +95,10 @@ class GradingRoom:
 
     def _hidden(self, spec: BoxSpec, program: Program, text: Any) -> dict[str, Any]:
         """One hidden input: Python text that runs after the program, in a box that has seen no other input."""
-        if not isinstance(text, str) or program.language != "python":
-            raise InfrastructureError("hidden inputs are Python text that follows a Python program")
+        if not isinstance(text, str):
+            raise InfrastructureError("hidden inputs are Python text that follows a program")
+        if program.language != "python":  # the agent's choice
+            return {"status": "error", "has_value": False, "value": None, "unsupported": ""}
         joined = Program(source=f"{program.source}\n{text}\n")
         execution, _ = self._in_box(spec, joined, True, ())
         return {"status": execution.status, "has_value": execution.has_value, "value": execution.value,
@@ -123,6 +126,8 @@ class GradingRoom:
                 raise
             except InfrastructureError as error:
                 failure = error
+            except OSError as error:  # no process, descriptor or memory to be had just now
+                failure = InfrastructureError(f"{type(error).__name__}: {error}")
         raise failure
 
 
@@ -155,10 +160,15 @@ def _complete(execution: Execution) -> bool:
 
 
 def judge(task: Task, variant: Variant, evidence: Evidence) -> Grade:
-    """Judge evidence by one grader. What no encoder could turn into plain data, and what a grader trips over, is ungraded."""
+    """Judge evidence by one grader. What a grader trips over is ungraded.
+
+    A value that no encoder could turn into plain data scores 0 with a label of its own, where a grader wants the value: the
+    program chose it, and if it were left out of the count, so could be every answer that its author doubts.
+    """
     grader = get_grader(task.key.grader, variant)
-    if evidence.unsupported and grader.plan(task.key).want_value:
-        return Grade(None, "unsupported", detail=f"the value is a {evidence.unsupported}", error="Unsupported")
+    plan = grader.plan(task.key)
+    if evidence.unsupported and plan.want_value and not plan.want_text:
+        return Grade(0.0, "unsupported", detail=f"the value is a {evidence.unsupported}, which is no plain data")
     try:
         return grader.judge(evidence, task.key)
     except Exception as error:  # a bug in a grader must not count against the agent

@@ -66,7 +66,8 @@ class Wire:
     def quiet(self) -> bool:
         """True when the other end is open and nothing lies in the socket."""
         try:
-            self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            self._sock.settimeout(0)  # the flag MSG_DONTWAIT alone would wait for the last timeout
+            self._sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return True
         except OSError:

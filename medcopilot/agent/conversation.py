@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from env.errors import EngineError
 from env.task import Limits
 from medcopilot.agent.render import ChatRenderer
 from medcopilot.policies.base import ChatSession, ContextFull, Sampling, TokenSession
@@ -83,6 +84,8 @@ class TokenTalk:
             return None
         budget = min(limits.turn_tokens, room)
         sampled = await self.session.act(list(self.tokens.ids), sampling.model_copy(update={"max_tokens": budget}))
+        if len(sampled.logprobs) != len(sampled.ids):
+            raise EngineError(f"the engine gave {len(sampled.logprobs)} logprobs for {len(sampled.ids)} tokens")
         self._extend(sampled.ids, sampled.logprobs, sampled.policy_version)
         self.completion_tokens = (self.completion_tokens or 0) + len(sampled.ids)
         text = self.renderer.decode(sampled.ids)

@@ -1,7 +1,8 @@
 """The agent: think in code, look at what came back, submit.
 
 Promises: one page, one episode, one trace. Turns and submissions are the episode's business, tokens the conversation's. An
-infrastructure failure ends in a trace that is masked (`stop="infrastructure"`, grades None), never in a reward.
+failure of our machinery, of whatever type, ends in a trace that is masked (`stop="infrastructure"`, grades None), never in a
+reward; only a user's mistake (`UserError`) is raised.
 Does not cover: many episodes at once, retries and deadlines (`medcopilot.rollout.engine`).
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 
 from env.actions import parse_action
 from env.episode import Observation
-from env.errors import ActionError, InfrastructureError
+from env.errors import ActionError, InfrastructureError, UserError
 from env.gym import Gym
 from env.task import TaskView
 from medcopilot.agent.conversation import open_talk
@@ -28,36 +29,61 @@ _UNGRADED = GradeRecord(score=None, label="infrastructure")
 
 
 async def run_episode(job: Job, policy: Policy, gym: Gym, pool: Executor | None = None) -> Trace:
-    """Play one episode and grade it. `pool` runs the blocking work of boxes (default: asyncio's own threads)."""
+    """Play one episode and grade it. `pool` runs the blocking work of boxes (default: asyncio's own threads).
+
+    Raises:
+        UserError: nothing can be played at all, e.g. a dataset is not built.
+    """
     loop = asyncio.get_running_loop()
     started, clock = time.time(), time.perf_counter()
     view = job.task.view.model_copy(update={"limits": limits_for(job.task.view, job.profile)})
     task = job.task.model_copy(update={"view": view})
-    session = policy.session(view, task.key if policy.needs_privileged else None)
+    messages = opening_messages(view, job.profile)
     episode = gym.episode(task, trusted=policy.needs_privileged)
-    talk = open_talk(session, opening_messages(view, job.profile), policy.renderer)
+    session = talk = None
     turns: list[Turn] = []
     stop, error, grades, grade_seconds = "no_reply", "", {"strict": _UNGRADED, "paper": _UNGRADED}, 0.0
     try:
+        session = policy.session(view, task.key if policy.needs_privileged else None)
+        talk = open_talk(session, messages, policy.renderer)
         stop = await _converse(job, view, talk, episode, turns, loop, pool)
         if job.grade:
             before = time.perf_counter()
             given = await loop.run_in_executor(pool, lambda: gym.grade(task, episode.submission, trusted=policy.needs_privileged))
             grade_seconds = time.perf_counter() - before
             grades = {name: _record(grade) for name, grade in given.items()}
-    except InfrastructureError as failure:
-        stop, error = "infrastructure", f"{type(failure).__name__}: {failure}"
+            if grades["strict"].label == "infrastructure":  # the episode is fine, its verdict is owed
+                stop, error = "infrastructure", f"{grades['strict'].error}: {grades['strict'].detail}"
+    except Exception as failure:
+        if isinstance(failure, UserError) and not isinstance(failure, InfrastructureError):
+            raise
+        stop, error, grades = "infrastructure", f"{type(failure).__name__}: {failure}", {"strict": _UNGRADED, "paper": _UNGRADED}
     finally:
-        await loop.run_in_executor(pool, episode.close)
-        await session.close()
+        try:
+            await loop.run_in_executor(pool, episode.close)
+        finally:
+            if session is not None:
+                await session.close()
+    said = {"tokens": talk.tokens, "prompt_tokens": talk.prompt_tokens, "completion_tokens": talk.completion_tokens} if talk else {}
     return Trace(
-        id=job.trace_id(policy.name, gym.protocol), task_id=task.id, dataset=task.dataset, category=task.category,
-        template=task.template, split=task.split, slice=task.slice, cluster=task.cluster, licence=task.licence,
-        policy=policy.name, policy_version=_version(talk), protocol=gym.protocol, sample=job.sample, seed=job.seed,
-        temperature=job.temperature, impossible=bool(task.key.args.get("impossible")), messages=talk.messages, turns=turns,
-        tokens=talk.tokens, stop=stop, submission=episode.submission.model_dump(mode="json") if episode.submission else None,
-        grades=grades, seconds=time.perf_counter() - clock, grade_seconds=grade_seconds, started=started, sandbox=episode.tier,
-        error=error, prompt_tokens=talk.prompt_tokens, completion_tokens=talk.completion_tokens)
+        **_identity(job, policy, gym), policy_version=_version(talk), messages=talk.messages if talk else messages, turns=turns,
+        stop=stop, submission=episode.submission.model_dump(mode="json") if episode.submission else None, grades=grades,
+        seconds=time.perf_counter() - clock, grade_seconds=grade_seconds, started=started, sandbox=episode.tier, error=error, **said)
+
+
+def masked_trace(job: Job, policy: Policy, gym: Gym, error: str) -> Trace:
+    """The record of an episode that was given up from outside, e.g. at its deadline."""
+    return Trace(**_identity(job, policy, gym), messages=[], turns=[], stop="infrastructure", error=error, started=time.time(),
+                 grades={"strict": _UNGRADED, "paper": _UNGRADED})
+
+
+def _identity(job: Job, policy: Policy, gym: Gym) -> dict[str, Any]:
+    """Which episode a trace is of."""
+    task = job.task
+    return {"id": job.trace_id(policy.name, gym.protocol), "task_id": task.id, "dataset": task.dataset, "category": task.category,
+            "template": task.template, "split": task.split, "slice": task.slice, "cluster": task.cluster, "licence": task.licence,
+            "policy": policy.name, "protocol": gym.protocol, "sample": job.sample, "seed": job.seed,
+            "temperature": job.temperature, "impossible": bool(task.key.args.get("impossible"))}
 
 
 async def _converse(job: Job, view: TaskView, talk: Any, episode: Any, turns: list[Turn], loop: Any, pool: Executor | None) -> str:
@@ -100,4 +126,4 @@ def _record(grade: Grade) -> GradeRecord:
 
 def _version(talk: Any) -> int:
     """The newest policy version that sampled a token of this episode."""
-    return max([0, *talk.tokens.versions]) if talk.tokens is not None else 0
+    return max([0, *talk.tokens.versions]) if talk is not None and talk.tokens is not None else 0

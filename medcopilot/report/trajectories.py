@@ -28,7 +28,7 @@ _WHY_LABEL = {
     "error": "The submitted program failed when it was run for grading.",
     "no_submission": "Nothing was submitted.",
     "abstained": "The agent abstained although the question has an answer.",
-    "unsupported": "Ungraded: the value has a type that cannot be carried out of the grading box.",
+    "unsupported": "The program left a value that is no plain data (its type cannot be carried out of the box).",
     "infrastructure": "Ungraded: the machinery failed, not the agent.",
 }
 _WHY_STOP = {

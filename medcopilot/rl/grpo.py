@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from env.sandbox import open_backend
 from env.task import Task
 from medcopilot.agent.profiles import limits_for
 from medcopilot.agent.render import ChatRenderer
-from medcopilot.rl.stream import RolloutSettings, TrajectoryStream
+from medcopilot.rl.stream import NothingToLearn, RolloutSettings, TrajectoryStream
 from medcopilot.rl.tasks import Priority, TaskSampler
 from medcopilot.rl.trainer import StreamGRPOTrainer, StreamState
 from medcopilot.rollout.engine import RolloutEngine
@@ -105,8 +106,10 @@ class GrpoConfig(StageConfig):
 def run_grpo(config: GrpoConfig) -> loop.StageResult:
     """Train, or resume, or find that it was done.
 
+    A policy that has come to solve all or none of its tasks ends the run early; its checkpoint is kept.
+
     Raises:
-        UserError: checkpoint, datasets or settings that do not fit together, no sandbox, or nothing to learn from.
+        UserError: checkpoint, datasets or settings that do not fit together, no sandbox, or nothing to learn from at the start.
     """
     loop.prepare_torch(config)
     arguments = make_arguments(config)
@@ -123,7 +126,12 @@ def run_grpo(config: GrpoConfig) -> loop.StageResult:
         saver = StreamState(stream)
         saver.restore(state)
         trainer.add_callback(saver)  # before the progress callback, which marks a state as complete
-        loop.train(trainer, config, horizon, progress, state)
+        try:
+            loop.train(trainer, config, horizon, progress, state)
+        except NothingToLearn as reason:
+            if not trainer.state.global_step:
+                raise
+            print(f"{config.name}: ended early after step {trainer.state.global_step}: {reason}", file=sys.stderr)
     meta = CheckpointMeta(profile=source.meta.profile, policy_version=source.meta.policy_version + 1, stage=config.name,
                           parent=source.digest, recipe=recipe, details={"steps": trainer.state.global_step,
                                                                         "groups_drawn": stream.sampler.draws,

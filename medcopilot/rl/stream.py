@@ -29,6 +29,10 @@ from medcopilot.train.config import Config
 from rewards.shaping import Rollout, check_weights, total
 
 
+class NothingToLearn(UserError):
+    """Every group of several full rounds had one outcome: the policy solves all or none of its tasks."""
+
+
 class Player(Protocol):
     """What the stream needs of `medcopilot.rollout.engine.RolloutEngine`."""
 
@@ -141,15 +145,15 @@ class TrajectoryStream:
         """The next step's groups: `settings.groups` or a few more, fewer only at the bound of `settings.max_groups`.
 
         Raises:
-            UserError: not one group could be kept in `attempts` full rounds.
+            NothingToLearn: not one group could be kept in `attempts` full rounds.
         """
         for _ in range(attempts):
             harvest = asyncio.run(self.collect())
             if harvest.groups:
                 return harvest
         counts = Counter(group.verdict for group in harvest.played)
-        raise UserError(f"none of {len(harvest.played)} groups can be learnt from ({dict(counts)}): the policy solves all or none "
-                        "of its tasks: train on other tasks (`datasets`), or start from a better checkpoint")
+        raise NothingToLearn(f"none of {len(harvest.played)} groups can be learnt from ({dict(counts)}): the policy solves all or "
+                             "none of its tasks: train on other tasks (`datasets`), or start from a better checkpoint")
 
     async def collect(self) -> Harvest:
         """Play groups until enough are kept. Everything that was started is waited for and used."""

@@ -1,27 +1,32 @@
 """Many episodes at once: one coroutine per episode, no barrier between turns.
 
-Promises: at most `concurrency` episodes are open; an infrastructure failure is tried again on fresh machinery and then recorded
-as masked; an episode that outlives its deadline is such a failure. Order of traces is order of completion.
+Promises: at most `concurrency` episodes are open; a failure of our machinery, of whatever type, is tried again and then recorded
+as masked, and the run goes on; an episode that outlives its deadline is such a failure. Only a user's mistake, or many failed
+episodes in a row, ends a run. Order of traces is order of completion.
 Does not cover: where traces go (`medcopilot.runs`) and what is sampled next (`medcopilot.rl`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from env.errors import InfrastructureError
 from env.gym import Gym
-from medcopilot.agent.loop import run_episode
+from medcopilot.agent.loop import masked_trace, run_episode
 from medcopilot.agent.profiles import limits_for
 from medcopilot.policies.base import Policy
 from medcopilot.rollout.jobs import Job
 from medcopilot.trace import Trace
 
+GIVE_UP_AFTER = 64
+"""Episodes in a row that failed, each after its retries: nothing works, and every further one would be masked too."""
 
-class EpisodeDeadline(InfrastructureError):
-    """An episode outlived every limit of its parts: something of ours hangs."""
+
+class NothingWorks(InfrastructureError):
+    """Many episodes in a row failed. What was played is kept; the rest is owed."""
 
 
 class RolloutEngine:
@@ -32,6 +37,9 @@ class RolloutEngine:
         self.gym = gym
         self.concurrency = concurrency
         self.retries = retries
+        self._failed = 0
+        self._queue = math.ceil(concurrency / box_threads)
+        """Episodes that one box thread serves: how long an execution may have to wait for its turn."""
         self._pool = ThreadPoolExecutor(box_threads, thread_name_prefix="box")
 
     async def run(self, jobs: Iterable[Job], on_trace: Callable[[Trace], None]) -> None:
@@ -56,18 +64,32 @@ class RolloutEngine:
             raise group.exceptions[0] from None
 
     async def play(self, job: Job) -> Trace:
-        """One job, with retries of infrastructure failures."""
-        limits = limits_for(job.task.view, job.profile)
-        # generation has no bound of its own here; 60 s per turn is far above any healthy engine's
-        deadline = limits.turns * (limits.exec_seconds + 60.0) + 2 * limits.exec_seconds
-        for attempt in range(self.retries + 1):
+        """One job, with retries of failures of our machinery.
+
+        Raises:
+            UserError: nothing can be played at all.
+            NothingWorks: this was one failure too many.
+        """
+        deadline = self.deadline(job)
+        for _ in range(self.retries + 1):
             try:
                 trace = await asyncio.wait_for(run_episode(job, self.policy, self.gym, self._pool), deadline)
             except TimeoutError:
-                raise EpisodeDeadline(f"task {job.task.id} did not end within {deadline:.0f} s: check engine and sandbox") from None
-            if trace.stop != "infrastructure" or attempt == self.retries:
+                trace = masked_trace(job, self.policy, self.gym, f"EpisodeDeadline: not ended within {deadline:.0f} s")
+            if trace.stop != "infrastructure":
+                self._failed = 0
                 return trace
-        raise AssertionError("unreachable")
+        self._failed += 1
+        if self._failed >= GIVE_UP_AFTER:
+            raise NothingWorks(f"{self._failed} episodes in a row failed, the last with {trace.error}: check engine and sandbox")
+        return trace
+
+    def deadline(self, job: Job) -> float:
+        """Seconds after which an episode hangs. Above what slow programs can use up while all others are slow too: an agent must
+        not get its episode masked by wasting time."""
+        limits = limits_for(job.task.view, job.profile)
+        # generation has no bound of its own here; 60 s per turn is far above any healthy engine's
+        return limits.turns * (self._queue * 2 * (limits.exec_seconds + 30.0) + 60.0) + 4 * self._queue * limits.exec_seconds
 
     def close(self) -> None:
         """Stop the box threads."""

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from datasets import Dataset, disable_progress_bars
-from pydantic import Field, model_validator
 from trl import DPOConfig as TrlConfig
 from trl import DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
@@ -25,43 +23,11 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from env.errors import UserError
 from medcopilot.data.rows import read_rows
 from medcopilot.train import loop
-from medcopilot.train.config import StageConfig
 from medcopilot.train.model import Checkpoint, CheckpointMeta
-from medcopilot.train.optim import OptimizerConfig
-from medcopilot.train.policy import ModelConfig, check_tokenizer, check_vocabulary, load_policy, peft_settings, recipe_digest
+from medcopilot.train.policy import check_tokenizer, check_vocabulary, load_policy, peft_settings, recipe_digest
+from medcopilot.train.settings import DpoConfig
 
 COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids", "chosen_mask", "rejected_mask")
-
-
-class DpoConfig(StageConfig):
-    """One run of preference optimisation. The defaults are the nano policy's."""
-
-    name: str = "dpo"
-    data: Path
-    """Pairs from `medcopilot export dpo`."""
-    model: ModelConfig
-    """`model.checkpoint` is the policy to start from and the reference."""
-    epochs: float = Field(2.0, gt=0)
-    batch_pairs: int = Field(8, ge=1)
-    """Pairs per micro-batch and device."""
-    accumulation: int = Field(1, ge=1)
-    max_length: int | None = Field(None, ge=2)
-    """Pairs with a longer side are left out; None: none is."""
-    beta: float = Field(0.1, gt=0)
-    loss: Literal["sigmoid", "sigmoid_norm", "ipo"] = "sigmoid"
-    nll: float = Field(0.2, ge=0)
-    """Weight of the chosen side's negative log-likelihood per token."""
-    label_smoothing: float = Field(0.0, ge=0, lt=0.5)
-    """Assumed fraction of wrong preferences (conservative DPO)."""
-    optimizer: OptimizerConfig = OptimizerConfig(name="adamw", lr=2e-5, schedule="linear", warmup_steps=5, floor=0.0)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> DpoConfig:
-        if self.model.checkpoint is None:
-            raise ValueError("preference optimisation starts from a checkpoint: set model.checkpoint, not model.tokenizer")
-        if self.label_smoothing and (self.loss != "sigmoid" or self.batch_pairs != 1):
-            raise ValueError("label_smoothing needs loss: sigmoid and batch_pairs: 1 (raise accumulation instead)")
-        return self
 
 
 class MaskedPairs(DataCollatorForPreference):

@@ -19,13 +19,14 @@ from typing import Any, NamedTuple
 import torch
 from transformers import Trainer, TrainerCallback, set_seed
 from transformers.trainer_callback import PrinterCallback
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from env.errors import UserError
 from env.files import atomic_write
 from medcopilot.train.config import StageConfig, dump_config
 from medcopilot.train.model import META, CheckpointMeta, read_meta
-from medcopilot.train.optim import HorizonSchedule, OptimizerConfig, make_optimizer
+from medcopilot.train.optim import HorizonSchedule, make_optimizer
+from medcopilot.train.settings import OptimizerConfig
 
 STATE = "complete.json"
 """Written last into a resumable state: without it the state is torn and is ignored."""
@@ -51,6 +52,7 @@ def prepare_torch(config: StageConfig) -> None:
     """Threads and seeds. More threads than free cores are slower than one: the default is `OMP_NUM_THREADS`, else 1."""
     torch.set_num_threads(config.threads or int(os.environ.get("OMP_NUM_THREADS") or 1))
     disable_progress_bar()
+    set_verbosity_error()  # it warns of tied weights as missing whenever a run resumes
     set_seed(config.seed)
 
 
@@ -91,6 +93,9 @@ class Progress(TrainerCallback):
     def __init__(self, config: StageConfig, horizon: Horizon) -> None:
         self.config, self.horizon = config, horizon
         self.tokens = 0
+        """Padded tokens of this start."""
+        self.tokens_before = 0
+        """Those of earlier starts."""
         self.loss: float | None = None
         self._shown = 0.0
         self._rows = config.metrics
@@ -107,7 +112,7 @@ class Progress(TrainerCallback):
             raise UserError(f"{self.config.name}: the loss is not finite at step {state.global_step}: lower optimizer.lr and start "
                             "again")
         elapsed = self.horizon.elapsed()
-        row = {"step": state.global_step, "seconds": round(elapsed, 2), "tokens": self.tokens,
+        row = {"step": state.global_step, "seconds": round(elapsed, 2), "tokens": self.tokens_before + self.tokens,
                **{key: value for key, value in logs.items() if key not in ("epoch", "num_tokens")}}
         self._rows.parent.mkdir(parents=True, exist_ok=True)
         with self._rows.open("a", encoding="utf-8") as handle:
@@ -117,7 +122,8 @@ class Progress(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            atomic_write(folder / STATE, json.dumps({"seconds": self.horizon.elapsed(), "tokens": self.tokens}))
+            atomic_write(folder / STATE, json.dumps({"seconds": self.horizon.elapsed(),
+                                                       "tokens": self.tokens_before + self.tokens}))
 
     def _show(self, step: int, elapsed: float) -> None:
         tty = sys.stderr.isatty()
@@ -210,7 +216,8 @@ def train(trainer: Any, config: StageConfig, horizon: Horizon, progress: Progres
     """Run the trainer to the end of the horizon, from `state` when the stage was interrupted."""
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progress)
-    used = json.loads((state / STATE).read_text(encoding="utf-8")) if state else {"seconds": 0.0}
+    used = json.loads((state / STATE).read_text(encoding="utf-8")) if state else {"seconds": 0.0, "tokens": 0}
+    progress.tokens_before = used["tokens"]
     _forget_rows_after(config.metrics, int(state.name.split("-")[1]) if state else 0)
     horizon.start(used["seconds"])
     trainer.train(resume_from_checkpoint=str(state) if state else None)

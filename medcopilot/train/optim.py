@@ -11,34 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch.optim.lr_scheduler import LRScheduler
 
-from medcopilot.train.config import Config
-
-
-class OptimizerConfig(Config):
-    """How weights move. The defaults are the nano policy's SFT."""
-
-    name: Literal["muon", "adamw"] = "muon"
-    lr: float = Field(0.002, gt=0)
-    """AdamW's rate (with `muon`: that of embeddings, biases and norms)."""
-    muon_lr: float = Field(0.008, gt=0)
-    betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = Field(0.0, ge=0)
-    """AdamW's decay, on matrices only."""
-    muon_weight_decay: float = Field(0.1, ge=0)
-    clip: float = Field(1.0, ge=0)
-    """Largest gradient norm; 0: no clipping."""
-    schedule: Literal["hold_linear", "cosine", "linear", "constant"] = "hold_linear"
-    warmup_steps: int = Field(60, ge=0)
-    hold: float = Field(0.4, ge=0, le=1)
-    """`hold_linear`: fraction of the run at full rate before the decay."""
-    floor: float = Field(0.05, ge=0, le=1)
-    """Fraction of the rate at the end."""
+from medcopilot.train.settings import OptimizerConfig
 
 
 def rate(config: OptimizerConfig, step: int, progress: float) -> float:

@@ -9,49 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 
 from env.errors import UserError
 from medcopilot.data.rows import read_card, tokenizer_digest
 from medcopilot.train import attention
-from medcopilot.train.config import Config, StageConfig
-from medcopilot.train.model import Checkpoint, CheckpointMeta, NanoShape, load_checkpoint, new_nano
+from medcopilot.train.config import StageConfig
+from medcopilot.train.model import Checkpoint, CheckpointMeta, load_checkpoint, new_nano
+from medcopilot.train.settings import ModelConfig
 from medcopilot.train.tokenizer import load_tokenizer
-
-
-class LoraSettings(Config):
-    """Low-rank adapters instead of full fine-tuning; merged into the final checkpoint."""
-
-    rank: int = Field(32, ge=1)
-    alpha: float = Field(64, gt=0)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    targets: str | list[str] = "all-linear"
-
-
-class ModelConfig(Config):
-    """Where the weights come from: `checkpoint`, or random nano weights with `tokenizer`."""
-
-    checkpoint: str | None = None
-    """Folder of a checkpoint, or a hub name such as Qwen/Qwen2.5-7B-Instruct."""
-    tokenizer: str | None = None
-    """Folder of the tokenizer for random weights."""
-    shape: NanoShape = NanoShape()
-    profile: Literal["nano", "full"] | None = None
-    """Prompt profile; None: the parent checkpoint's, and nano for random weights."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    attention: str = "auto"
-    """`auto`: `causal_bmm` on the CPU, else the library's choice."""
-    gradient_checkpointing: bool = False
-    lora: LoraSettings | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> ModelConfig:
-        if (self.checkpoint is None) == (self.tokenizer is None):
-            raise ValueError("give either model.checkpoint or, for random nano weights, model.tokenizer")
-        return self
 
 
 def load_policy(config: ModelConfig, seed: int) -> Checkpoint:

@@ -9,12 +9,10 @@ Does not cover: making the rows (`medcopilot.data`), evaluation.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from pydantic import Field, model_validator
 from torch.utils.data import DataLoader
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
@@ -23,35 +21,12 @@ from env.errors import UserError
 from medcopilot.data.rows import read_rows
 from medcopilot.train import loop
 from medcopilot.train.batches import IGNORE, PadRight, SftRows, TokenBatches
-from medcopilot.train.config import StageConfig
 from medcopilot.train.model import Checkpoint, CheckpointMeta
-from medcopilot.train.optim import OptimizerConfig
-from medcopilot.train.policy import ModelConfig, check_tokenizer, check_vocabulary, load_policy, peft_settings, recipe_digest
+from medcopilot.train.policy import check_tokenizer, check_vocabulary, load_policy, peft_settings, recipe_digest
+from medcopilot.train.settings import ModelConfig, SftConfig
 
-
-class SftConfig(StageConfig):
-    """One run of supervised fine-tuning."""
-
-    name: str = "sft"
-    data: Path
-    """Rows from `medcopilot export sft`."""
-    model: ModelConfig
-    epochs: float | None = Field(None, gt=0)
-    batch_tokens: int = Field(2048, ge=16)
-    """Padded tokens per micro-batch and device."""
-    batch_rows: int | None = Field(None, ge=1)
-    """Rows per micro-batch and device at most; None: as many as the tokens allow."""
-    accumulation: int = Field(1, ge=1)
-    """Micro-batches per step."""
-    max_length: int | None = Field(None, ge=2)
-    """Longer rows are left out; None: nothing is."""
-    optimizer: OptimizerConfig = OptimizerConfig()
-
-    @model_validator(mode="after")
-    def _ends(self) -> SftConfig:
-        if self.epochs is None and self.max_steps is None and self.max_seconds is None:
-            raise ValueError("a run needs an end: set epochs, max_steps or max_seconds")
-        return self
+__all__ = ["ExactSftTrainer", "ModelConfig", "SftConfig", "check_tokenizer", "compact_loss", "load_policy", "peft_settings",
+           "recipe_digest", "run_sft"]
 
 
 class ExactSftTrainer(loop.StageTrainer, SFTTrainer):

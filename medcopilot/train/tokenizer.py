@@ -9,6 +9,7 @@ Does not cover: rendering conversations to ids (`medcopilot.agent.render`).
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -81,7 +82,7 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerFast:
     Raises:
         UserError: no tokenizer there.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     folder = Path(source)
     if folder.is_dir():
@@ -92,10 +93,21 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerFast:
         raise UserError(f"{source}: there is no such tokenizer folder: give a folder with tokenizer.json, or a hub name like "
                         "Qwen/Qwen2.5-7B-Instruct")
     try:
-        return AutoTokenizer.from_pretrained(str(source))
+        return (PreTrainedTokenizerFast if _generic(folder) else AutoTokenizer).from_pretrained(str(source))
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{source}: the tokenizer cannot be loaded ({reason}): give a folder with tokenizer.json") from None
+
+
+def _generic(folder: Path) -> bool:
+    """Whether tokenizer.json says everything. In a checkpoint of a known architecture AutoTokenizer would go by the model's type
+    instead and put Qwen2's word splitting in place of ours: other ids for the same text."""
+    try:
+        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    generic = config.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    return generic and (folder / "tokenizer.json").is_file()
 
 
 def _hub_name(source: str) -> bool:

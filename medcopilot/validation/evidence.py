@@ -10,11 +10,12 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from env.actions import CodeExecution, CodeParams
+from env.errors import InfrastructureError
 from env.gym import Gym
 from env.task import Submission, Task
 from medcopilot.validation.attacks import Attack, attacks
 from medcopilot.validation.controls import RESULT_FILE, compares_in_box, leaky_box
-from medcopilot.validation.judging import DataKey, EvidenceTable, attack_evidence, attack_grade, data_key
+from medcopilot.validation.judging import INFRASTRUCTURE, DataKey, EvidenceTable, attack_evidence, attack_grade, data_key
 from medcopilot.validation.programs import read_key
 from rewards.types import Evidence
 
@@ -40,7 +41,10 @@ def run_attack(gym: Gym, submission: Submission, task: Task) -> Evidence:
     """One attack program in a box of its own, with the files of `task`."""
     limits = task.view.limits.model_copy(update={"exec_seconds": EXEC_SECONDS})
     view = task.view.model_copy(update={"limits": limits})
-    return gym.room.evidence(task.model_copy(update={"view": view}), submission, files=(RESULT_FILE,))
+    try:
+        return gym.room.evidence(task.model_copy(update={"view": view}), submission, files=(RESULT_FILE,))
+    except InfrastructureError as error:  # an attack that excuses itself as our failure: counted, and a breach
+        return Evidence(kind="program", status=INFRASTRUCTURE, text=str(error))
 
 
 def control_rate(gym: Gym, attack: Attack, tasks: Sequence[Task]) -> float:

@@ -25,7 +25,9 @@ from medcopilot.validation.controls import WEAK
 from medcopilot.validation.variants import answer_variants
 from rewards.types import Evidence, Grade, Variant
 
-CHUNK = 500
+CHUNK = 250
+INFRASTRUCTURE = "infra"
+"""Status of evidence that our own machinery failed to collect."""
 DataKey = tuple[str, ...]
 """The files that a task's box sees: tasks with the same key share the evidence of an attack."""
 EvidenceTable = Mapping[tuple[str, DataKey], Evidence]
@@ -103,6 +105,8 @@ def _refused(name: str) -> Grade | None:
 
 def attack_grade(attack: Attack, evidence: Evidence, task: Task, variant: Variant) -> Grade:
     """As the grading room grades it."""
+    if evidence.status == INFRASTRUCTURE:
+        return Grade(None, "infrastructure", detail=evidence.text)
     return _refused(attack.name) or judge_one(task, variant, evidence)
 
 

@@ -1,7 +1,6 @@
 """The worker: the one long-lived process of a box. It forks a fresh process per run and never executes agent text itself.
 
 Promises: agent processes hold none of its descriptors and (it being non-dumpable) cannot open them through /proc; nothing but
-read-only library code is ever imported here.
 read-only library code is ever imported here; being process 1 of the box's pid namespace it cannot be killed or stopped from
 inside, and with it goes everything else. It ends when the supervisor hangs up or bubblewrap's outer process is gone.
 Does not cover: watching a run (`watch.py`).
@@ -43,6 +42,7 @@ class Gone(Exception):
 
 def serve(code: dict[str, Any], config: dict[str, Any]) -> None:
     """Drop privileges, say ready, answer requests until the supervisor hangs up."""
+    posix.closerange(CONTROL + 1, LIFE)
     posix.closerange(LIFE + 1, 1 << 20)  # whatever the supervisor itself inherited
     if config["isolated"]:
         posix.dup2(0, 1)

@@ -133,10 +133,10 @@ def test_agent_failures_are_not_retried() -> None:
     assert len(backend.programs) == 1
 
 
-def test_unsupported_values_are_ungraded_where_the_value_matters() -> None:
+def test_unsupported_values_score_zero_where_the_value_matters() -> None:
     backend = FakeBackend(Execution(status="ok", unsupported="bytes", stdout="42"))
     grades = room(backend).grade(TASK, program("p"))
-    assert (grades["strict"].score, grades["strict"].label, grades["paper"].score) == (None, "unsupported", 1.0)
+    assert (grades["strict"].score, grades["strict"].label, grades["paper"].score) == (0.0, "unsupported", 1.0)
 
 
 def test_a_broken_grader_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def backend() -> Iterator[Backend]:
 @pytest.mark.parametrize(("source", "score"), [
     ("answer = 42", 1.0), ("print(42)", 1.0), ("answer = 41\nprint(42)", 0.0), ("", 0.0), ("print(42)\n1/0", 0.0),
     ("import os\nprint(42, flush=True)\nos._exit(1)", 0.0), ("import os\nos.write(3, b'V43')\nos._exit(0)", 0.0),
-    ("class E:\n  def __eq__(s, o): return True\nanswer = E()", None), ("answer = float('nan')", 0.0),
+    ("class E:\n  def __eq__(s, o): return True\nanswer = E()", 0.0), ("answer = float('nan')", 0.0),
     ("import builtins, math\nbuiltins.float = builtins.int = lambda *a: 42\nanswer = 41", 0.0),
     ("import os\nos.kill(os.getpid(), 9)\nprint(42)", 0.0), ("answer = 42\nimport atexit, os\natexit.register(os._exit, 1)", 0.0),
     ("import gc\nanswer = [o for o in gc.get_objects() if isinstance(o, dict) and o.get('reference') == 'k3y-' + 'in-args']", 0.0),

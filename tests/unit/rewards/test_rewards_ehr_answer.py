@@ -119,7 +119,8 @@ def test_programs_that_fail_earn_nothing():
         result = judge(Evidence(kind="program", status=status, has_value=True, value=37, text="37"), key([[37]]))
         assert (result.score, result.label) == (0.0, "error")
     assert judge(Evidence(kind="program", text="37"), key([[37]])).label == "malformed"
-    assert judge(Evidence(kind="program", unsupported="Figure"), key([[37]])).score is None
+    unsupported = judge(Evidence(kind="program", unsupported="Figure"), key([[37]]))
+    assert (unsupported.score, unsupported.label) == (0.0, "unsupported")
     assert plan(key([[37]])).want_value
 
 

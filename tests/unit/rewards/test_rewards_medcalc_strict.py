@@ -128,7 +128,7 @@ def test_programs():
     flood = Evidence(kind="program", has_value=True, value="\n".join(map(str, range(10000))))
     assert judge(flood, BMI).score == 0.0
     odd = judge(Evidence(kind="program", unsupported="Spam"), BMI)
-    assert (odd.score, odd.label) == (None, "unsupported")
+    assert (odd.score, odd.label) == (0.0, "unsupported")
     assert judge(Evidence(kind="none"), BMI).label == "no_submission"
     assert judge(Evidence(kind="files"), BMI).label == "wrong_type"
 

@@ -15,7 +15,8 @@ lengths = st.lists(st.integers(1, 60), min_size=1, max_size=80)
 
 @settings(deadline=None)
 @given(lengths, st.integers(20, 300), st.integers(0, 3), st.integers(0, 5), st.sampled_from([1, 8]))
-def test_an_epoch_visits_every_row_once_within_the_budget(sizes: list[int], budget: int, seed: int, epoch: int, multiple: int) -> None:
+def test_an_epoch_visits_every_row_once_within_the_budget(sizes: list[int], budget: int, seed: int, epoch: int,
+                                                          multiple: int) -> None:
     batches = TokenBatches(sizes, budget, epochs=1, seed=seed, multiple=multiple).epoch(epoch)
     assert sorted(itertools.chain.from_iterable(batches)) == list(range(len(sizes)))
     for batch in batches:

@@ -10,6 +10,7 @@ from pydantic import Field
 from env.errors import UserError
 from medcopilot.train.config import Config, StageConfig, dump_config, load_config
 from medcopilot.train.recipe import run_recipe
+from medcopilot.train.settings import DpoConfig, SftConfig
 
 
 class Section(Config):
@@ -121,11 +122,11 @@ def test_full_disk_exits_with_two(recipe: Path, capsys: pytest.CaptureFixture[st
     assert "free some space" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("path", sorted(Path(__file__).parents[3].glob("recipes/*/[sd][fp][to].yaml")), ids=lambda path: "/".join(path.parts[-2:]))
-def test_every_sft_and_dpo_recipe_loads(path: Path) -> None:
-    from medcopilot.train.dpo import DpoConfig
-    from medcopilot.train.sft import SftConfig
+RECIPES = [path for stage in ("sft", "dpo") for path in sorted(Path(__file__).parents[3].glob(f"recipes/*/{stage}.yaml"))]
 
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: "/".join(path.parts[-2:]))
+def test_every_sft_and_dpo_recipe_loads(path: Path) -> None:
     config = load_config(SftConfig if path.stem == "sft" else DpoConfig, path)
     assert config.name == path.stem
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]

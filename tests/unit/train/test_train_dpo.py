@@ -10,9 +10,10 @@ import torch
 
 from env.errors import UserError
 from medcopilot.data.rows import Card, rows_digest, tokenizer_digest, write_rows
-from medcopilot.train.dpo import DpoConfig, MaskedDpoTrainer, _arguments, build_trainer, run_dpo
+from medcopilot.train.dpo import MaskedDpoTrainer, _arguments, build_trainer, run_dpo
 from medcopilot.train.model import CheckpointMeta, NanoShape, load_checkpoint, new_nano, read_meta, save_checkpoint
-from medcopilot.train.policy import ModelConfig, load_policy
+from medcopilot.train.policy import load_policy
+from medcopilot.train.settings import DpoConfig, ModelConfig
 
 
 def pairs(count: int) -> list[dict[str, Any]]:
@@ -37,8 +38,8 @@ def config(tmp_path: Path, tokenizer: Any, tiny_shape: dict[str, int]) -> DpoCon
     data = tmp_path / "dpo.parquet"
     write_rows(data, rows, Card(kind="dpo", digest=rows_digest(rows), rows=8, tokens=0, trained_tokens=0,
                                 tokenizer=tokenizer_digest(tokenizer)))
-    return DpoConfig(run=tmp_path / "run", data=data, model=ModelConfig(checkpoint=str(parent)), batch_pairs=4, bf16=False, device="cpu",
-                     log_steps=1)
+    return DpoConfig(run=tmp_path / "run", data=data, model=ModelConfig(checkpoint=str(parent)), batch_pairs=4, bf16=False,
+                     device="cpu", log_steps=1)
 
 
 def logprobs(model: Any, row: dict[str, Any], side: str) -> list[torch.Tensor]:
@@ -78,7 +79,8 @@ def shaken(trainer: MaskedDpoTrainer) -> Any:
     return trainer.model
 
 
-@pytest.mark.parametrize(("changes", "count"), [({}, 4), ({"nll": 0.0, "beta": 0.7}, 4), ({"label_smoothing": 0.1, "batch_pairs": 1}, 1)])
+@pytest.mark.parametrize(("changes", "count"), [
+    ({}, 4), ({"nll": 0.0, "beta": 0.7}, 4), ({"label_smoothing": 0.1, "batch_pairs": 1}, 1)])
 def test_the_loss_is_the_one_by_hand(config: DpoConfig, changes: dict[str, Any], count: int) -> None:
     config = DpoConfig(**{**config.model_dump(), **changes})
     rows = pairs(count)
@@ -129,8 +131,9 @@ def test_a_stage_prefers_the_chosen_and_is_recognised(config: DpoConfig) -> None
     meta = read_meta(config.checkpoint)
     assert (meta.policy_version, meta.stage, meta.profile) == (2, "dpo", "nano")
     before, after = load_checkpoint(config.model.checkpoint).model, load_checkpoint(config.checkpoint).model
-    margin = [sum(logprobs(model, row, "chosen")) - sum(logprobs(model, row, "rejected")) for model in (before, after) for row in pairs(8)]
-    assert sum(margin[8:]) > sum(margin[:8]) + 1
+    margins = [sum(sum(logprobs(model, row, "chosen")) - sum(logprobs(model, row, "rejected")) for row in pairs(8))
+               for model in (before, after)]
+    assert margins[1] > margins[0] + 1
     assert run_dpo(config).steps == 0
 
 

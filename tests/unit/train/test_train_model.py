@@ -59,6 +59,8 @@ def test_a_checkpoint_comes_back(tmp_path: Path, tokenizer: Any, tiny_shape: dic
     loaded = load_checkpoint(folder)
     assert loaded.meta == meta
     assert loaded.tokenizer.get_vocab() == tokenizer.get_vocab()
+    text = 'Dose 12 mg, then 34 mg.\\n{"action":"submit"}  \n'
+    assert loaded.tokenizer.encode(text) == tokenizer.encode(text)  # not only the vocabulary: the word splitting too
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), loaded.model.parameters(), strict=True))
     assert loaded.digest == checkpoint_digest(folder)
     other = save_checkpoint(model, tokenizer, tmp_path / "other", CheckpointMeta())

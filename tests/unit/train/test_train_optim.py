@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medcopilot.train.loop import Horizon
-from medcopilot.train.optim import BatchedMuon, HorizonSchedule, MuonAdamW, OptimizerConfig, make_optimizer, rate
+from medcopilot.train.optim import BatchedMuon, HorizonSchedule, MuonAdamW, make_optimizer, rate
+from medcopilot.train.settings import OptimizerConfig
 
 SHAPES = [(8, 8), (24, 8), (8, 24), (8, 8)]
 

@@ -15,9 +15,8 @@ from medcopilot.data.rows import Card, rows_digest, tokenizer_digest, write_rows
 from medcopilot.train import loop
 from medcopilot.train.batches import PadRight, SftRows
 from medcopilot.train.model import NanoShape, load_checkpoint, new_nano, read_meta
-from medcopilot.train.optim import OptimizerConfig
-from medcopilot.train.policy import LoraSettings, ModelConfig
-from medcopilot.train.sft import SftConfig, compact_loss, run_sft
+from medcopilot.train.settings import LoraSettings, ModelConfig, OptimizerConfig, SftConfig
+from medcopilot.train.sft import compact_loss, run_sft
 
 
 @pytest.fixture
@@ -30,9 +29,9 @@ def data(tmp_path: Path, sft_rows: list[dict[str, Any]], tokenizer: Any) -> Path
 
 @pytest.fixture
 def config(tmp_path: Path, data: Path, tokenizer_folder: Path, tiny_shape: dict[str, int]) -> SftConfig:
-    return SftConfig(run=tmp_path / "run", data=data, model=ModelConfig(tokenizer=str(tokenizer_folder), shape=NanoShape(**tiny_shape)),
-                     max_steps=6, batch_tokens=512, log_steps=2, bf16=False, device="cpu",
-                     optimizer=OptimizerConfig(warmup_steps=2, muon_lr=0.02, lr=0.01))
+    model = ModelConfig(tokenizer=str(tokenizer_folder), shape=NanoShape(**tiny_shape))
+    return SftConfig(run=tmp_path / "run", data=data, model=model, max_steps=6, batch_tokens=512, log_steps=2, bf16=False,
+                     device="cpu", optimizer=OptimizerConfig(warmup_steps=2, muon_lr=0.02, lr=0.01))
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -89,7 +88,8 @@ def test_finished_stages_are_recognised_and_changed_ones_refused(config: SftConf
     assert same(before, weights(config.checkpoint))
 
 
-def test_an_interrupted_stage_resumes_to_the_same_weights(config: SftConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_interrupted_stage_resumes_to_the_same_weights(config: SftConfig, monkeypatch: pytest.MonkeyPatch,
+                                                          tmp_path: Path) -> None:
     run_sft(config)
     straight = weights(config.checkpoint)
     interrupted = config.model_copy(update={"run": tmp_path / "again", "save_steps": 2})
@@ -109,8 +109,8 @@ def test_an_interrupted_stage_resumes_to_the_same_weights(config: SftConfig, mon
     (interrupted.work / "checkpoint-9").mkdir()  # torn: the process died while writing it
     monkeypatch.setattr(loop.Progress, "on_save", original)
     assert run_sft(interrupted).steps == 6
-    # The recipe digest covers the run folder's name only through the settings, so compare the weights.
     assert same(straight, weights(interrupted.checkpoint))
+    assert [json.loads(line)["step"] for line in interrupted.metrics.read_text().splitlines()] == [2, 4, 6]
 
 
 def test_a_time_budget_ends_and_anneals_the_run(config: SftConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,8 @@ def test_a_time_budget_ends_and_anneals_the_run(config: SftConfig, monkeypatch: 
 def test_training_goes_on_from_a_checkpoint_with_lora(config: SftConfig, tmp_path: Path) -> None:
     first = run_sft(config.model_copy(update={"max_steps": 2})).checkpoint
     model = ModelConfig(checkpoint=str(first), lora=LoraSettings(rank=4, alpha=8))
-    second = config.model_copy(update={"name": "more", "model": model, "max_steps": 2, "optimizer": OptimizerConfig(name="adamw", lr=0.01)})
+    adamw = OptimizerConfig(name="adamw", lr=0.01)
+    second = config.model_copy(update={"name": "more", "model": model, "max_steps": 2, "optimizer": adamw})
     run_sft(second)
     meta = read_meta(second.checkpoint)
     assert (meta.policy_version, meta.profile) == (2, "nano")
