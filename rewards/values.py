@@ -1,9 +1,10 @@
 """When two plain answers mean the same: the comparison that every table-question grader shares.
 
 Promises: pure functions over plain JSON that never raise, whatever the value. Numbers agree within 1e-6 relative (or to the
-decimals asked for), whole references (counts, identifiers) exactly; numeric text is a number (codes with a leading zero are not), dates agree across the usual formats, text
-agrees up to case and spacing, NULL agrees with NULL only. Rows agree as multisets, columns in any order, unless order is asked.
-An answer has to match as a whole: there is no credit for a correct value among others.
+decimals asked for), whole references (counts, identifiers) exactly; numeric text is a number (codes with a leading zero are
+not), dates agree across the usual formats, text agrees up to case and spacing, NULL agrees with NULL only. Rows agree as
+multisets, columns in any order, unless order is asked. An answer has to match as a whole: there is no credit for a correct
+value among others.
 Time: n log n in the rows, whatever was submitted; rows that only a tolerance can pair cost n squared, up to 300 of them.
 Does not cover: partial credit and labels (`rewards.ehr_answer`).
 """

@@ -1,9 +1,10 @@
 """The grading room: the only place where a submission meets its task's key, and that on the host.
 
-Promises: `grade` raises for a user's mistake only. A submitted program runs once, in a box that the agent never touched, whatever number of graders look at it; the
+Promises: a submitted program runs once, in a box that the agent never touched, whatever number of graders look at it; the
 key never enters a box; hidden inputs go in one at a time, each into a box of its own; what comes out is plain data. A
-failure of our own machinery is *ungraded*, after one retry in a new box; it is never 0 and never 1. What the agent can cause
-(a value that is no plain data, a box that its program destroys) is graded: it cannot choose to be left out.
+failure of our own machinery is *ungraded*, after one retry in a new box; it is never 0 and never 1, and never an exception
+(only a user's mistake is). What the agent can cause (a value that is no plain data, a box that its program destroys) is
+graded: it cannot choose to be left out.
 Does not cover: how values compare (`rewards`).
 """
 

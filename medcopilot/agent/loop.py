@@ -64,11 +64,13 @@ async def run_episode(job: Job, policy: Policy, gym: Gym, pool: Executor | None 
         finally:
             if session is not None:
                 await session.close()
-    said = {"tokens": talk.tokens, "prompt_tokens": talk.prompt_tokens, "completion_tokens": talk.completion_tokens} if talk else {}
+    used = ("tokens", "prompt_tokens", "completion_tokens")
+    counts = {name: getattr(talk, name) for name in used} if talk is not None else {}
     return Trace(
         **_identity(job, policy, gym), policy_version=_version(talk), messages=talk.messages if talk else messages, turns=turns,
         stop=stop, submission=episode.submission.model_dump(mode="json") if episode.submission else None, grades=grades,
-        seconds=time.perf_counter() - clock, grade_seconds=grade_seconds, started=started, sandbox=episode.tier, error=error, **said)
+        seconds=time.perf_counter() - clock, grade_seconds=grade_seconds, started=started, sandbox=episode.tier, error=error,
+        **counts)
 
 
 def masked_trace(job: Job, policy: Policy, gym: Gym, error: str) -> Trace:

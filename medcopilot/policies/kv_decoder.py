@@ -6,8 +6,8 @@ other beyond the rounding of batched matrix products.
 Does not cover: sampling, scheduling, and every other architecture (`supports` says which models are served; sliding windows
 and rotary schemes that depend on the sequence length are not).
 
-Attention is written out as two batched matrix products and a softmax: at these sizes that is faster on a CPU than the fused
-kernel. With `dtype=torch.bfloat16` only the linear layers are rounded; cache, attention, norms and logits stay in float32.
+Attention while decoding is `attend.c` on a CPU with a compiler. Elsewhere, and while reading prompts, it is written out as two
+batched matrix products and a softmax: at these sizes that is faster on a CPU than torch's fused kernel. With `dtype=torch.bfloat16` only the linear layers are rounded; cache, attention, norms and logits stay in float32.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from medcopilot.policies import attend
 
 CHUNK = 1024
 """Tokens of one conversation that go through the layers at once: bounds the memory of attention scores."""
@@ -51,7 +53,7 @@ class _Rows(NamedTuple):
     positions: Tensor  # (B,)
     span: int  # rows read in place, 0 = gather the rows of `slots`
     length: int  # cached positions read
-    mask: Tensor  # (rows, 1, length), 0 or -inf
+    mask: Tensor | None  # (rows, 1, length), 0 or -inf
 
 
 def supports(model: Any) -> bool:
@@ -77,6 +79,7 @@ class KvDecoder:
         self.head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.eps = config.rms_norm_eps
         self.device = model.get_input_embeddings().weight.device
+        self._compiled = attend.load() if self.device.type == "cpu" else None
         self.capacity = 0
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
@@ -157,10 +160,8 @@ class KvDecoder:
         hidden = self._embedding[torch.tensor(tokens, device=self.device)]
         cos, sin = self._cos[rows.positions, None], self._sin[rows.positions, None]
         for index, layer in enumerate(self._layers):
-            query, key, value = self._project(hidden, layer, cos, sin)
-            self._keys[index][rows.slots, :, rows.positions] = key
-            self._values[index][rows.slots, :, rows.positions] = value
-            hidden = self._finish(hidden, self._attend(index, query, rows), layer)
+            projected = self._project(hidden, layer, cos, sin)
+            hidden = self._finish(hidden, self._attend(index, *projected, rows), layer)
         return self._logits(hidden)
 
     def _make_room(self, length: int) -> None:
@@ -169,8 +170,10 @@ class KvDecoder:
 
     def _rows(self, slots: list[int], positions: list[int]) -> _Rows:
         """Read the cache in place while most rows in the span are wanted: gathering rows would copy all they hold."""
-        length = min(self.capacity, -(-(max(positions) + 1) // 16) * 16)
         index, where = torch.tensor(slots, device=self.device), torch.tensor(positions, device=self.device)
+        if self._compiled is not None:
+            return _Rows(index, where, 0, 0, None)
+        length = min(self.capacity, -(-(max(positions) + 1) // 16) * 16)
         span = max(slots) + 1
         if span > 3 * len(slots):
             span = 0
@@ -192,8 +195,13 @@ class KvDecoder:
         turned = turned * cos + torch.cat((-turned[..., half:], turned[..., :half]), -1) * sin
         return turned[:, : self.heads] * self.head_dim ** -0.5, turned[:, self.heads:], value
 
-    def _attend(self, index: int, query: Tensor, rows: _Rows) -> Tensor:
-        """(B, heads, d) -> (B, heads * d): one query per slot against all its cached positions."""
+    def _attend(self, index: int, query: Tensor, key: Tensor, value: Tensor, rows: _Rows) -> Tensor:
+        """(B, heads, d) -> (B, heads * d): one new token per slot against all that its slot holds, and itself."""
+        if self._compiled is not None:
+            mixed = self._compiled(query, key, value, self._keys[index], self._values[index], rows.slots, rows.positions)
+            return mixed.view(len(query), -1)
+        self._keys[index][rows.slots, :, rows.positions] = key
+        self._values[index][rows.slots, :, rows.positions] = value
         length, keys, values = rows.length, self._keys[index], self._values[index]
         if rows.span:
             count = rows.span
