@@ -34,7 +34,7 @@ class Scale:
     expert: int
     """Expert trajectories per dataset."""
     detours: float
-    sft_seconds: float
+    sft_steps: int
     pair_tasks: int
     """Training tasks per dataset on which DPO's own rollouts are played."""
     pair_samples: int
@@ -50,9 +50,9 @@ class Scale:
 
 
 SCALES = {
-    "demo": Scale(patients=1000, train=8000, test=1000, validate=100, expert=6000, detours=0.2, sft_seconds=300, pair_tasks=200,
+    "demo": Scale(patients=1000, train=6000, test=1000, validate=100, expert=4000, detours=0.12, sft_steps=900, pair_tasks=200,
                   pair_samples=6, expert_pairs=False, grpo_seconds=270, seen=400, unseen=100, warm=200),
-    "tiny": Scale(patients=60, train=200, test=80, validate=10, expert=100, detours=0.3, sft_seconds=10, pair_tasks=8,
+    "tiny": Scale(patients=60, train=200, test=80, validate=10, expert=100, detours=0.3, sft_steps=20, pair_tasks=8,
                   pair_samples=4, expert_pairs=True, grpo_seconds=15, seen=20, unseen=8, warm=8,
                   stages=("base", "sft", "dpo")),  # a policy that never succeeds has no group that GRPO could learn from
 }
@@ -100,7 +100,7 @@ class Demo:
     def sft(self) -> None:
         steps.random_weights(self.out / "tokenizer", self.checkpoint("base"), self.seed)
         steps.recipe("sft", self.threads, f"run={self.out}", f"seed={self.seed}", f"data={self.out / 'data' / 'sft.jsonl'}",
-                     f"model.tokenizer={self.out / 'tokenizer'}", f"max_seconds={self.scale.sft_seconds}")
+                     f"model.tokenizer={self.out / 'tokenizer'}", f"max_steps={self.scale.sft_steps}")
 
     def rollouts(self) -> None:
         scale = self.scale

@@ -39,8 +39,8 @@ class Design:
     expert: int = 2137
     """Expert trajectories in all."""
     detours: float = 0.2
-    horizons: tuple[int, ...] = (300, 600, 1200, 2400)
-    """Seconds of the annealed SFT runs, each from random weights."""
+    horizons: tuple[int, ...] = (750, 1500, 3000, 6000)
+    """Optimiser steps of the annealed SFT runs, each from random weights."""
     flat: float = 0.02
     """SFT is flat when the next horizon gains less than this on the development tasks."""
     seconds: int = 1200
@@ -52,7 +52,7 @@ class Design:
     unseen: int = 100
 
 
-TINY = Design(patients=60, train=200, test=80, expert=100, horizons=(6, 10), seconds=8, seeds=(0,), dev=10, seen=10, unseen=4)
+TINY = Design(patients=60, train=200, test=80, expert=100, horizons=(10, 20), seconds=8, seeds=(0,), dev=10, seen=10, unseen=4)
 
 
 class NanoStudy:
@@ -98,29 +98,30 @@ class NanoStudy:
     def sft(self) -> str:
         """Annealed runs over growing horizons until the development success is flat. Returns the name of the start."""
         curve: list[dict[str, float]] = []
-        for seconds in self.design.horizons:
-            name = f"sft-{seconds}"
+        for length in self.design.horizons:
+            name = f"sft-{length}"
             self._step(
                 name,
-                lambda name=name, seconds=seconds: steps.recipe(
+                lambda name=name, length=length: steps.recipe(
                     "sft",
                     self.threads,
                     f"run={self.out}",
                     f"name={name}",
                     f"data={self.rows}",
-                    f"max_seconds={seconds}",
+                    "max_seconds=null",
+                    f"max_steps={length}",
                     f"model.tokenizer={self.out / 'tokenizer'}",
                 ),
             )
             self._step(f"dev-{name}", lambda name=name: self._dev(name))
-            curve.append({"seconds": seconds, **self._rate(self.out / "dev" / name)})
+            curve.append({"steps": length, **self._rate(self.out / "dev" / name)})
             atomic_write(
                 self.results / "nano-study-sft-curve.json", json.dumps({"design": asdict(self.design), "curve": curve}, indent=2)
             )
             if len(curve) > 1 and curve[-1]["success"] - curve[-2]["success"] < self.design.flat:
                 break
         best = max(curve, key=lambda point: point["success"])
-        return f"sft-{int(best['seconds'])}"
+        return f"sft-{int(best['steps'])}"
 
     def _dev(self, name: str) -> None:
         # the expert's tasks are the first of the same seeded order: skipping them keeps the development set apart

@@ -48,9 +48,11 @@ def bound_folders() -> tuple[str, ...]:
 
 
 def hidden_folders(bound: Iterable[str], folders: Iterable[Path] = ()) -> list[str]:
-    """Folders that a bound one would show and must not: built data, runs, the working directory, and `folders`."""
-    here = Path.cwd()
-    ours = {str(path.resolve()) for path in (here, here / "data", here / "runs", data_root(), *folders) if path.is_dir()}
+    """Folders that a bound one would show and must not: built data, runs, the working directory, our own packages where they are
+    installed among the libraries (they hold calculators and the builders of the twins), and `folders`."""
+    here, home = Path.cwd(), Path(__file__).parents[2]
+    own = [home / name for name in ("env", "rewards", "medcopilot")]
+    ours = {str(path.resolve()) for path in (here, here / "data", here / "runs", data_root(), *own, *folders) if path.is_dir()}
     packages = [*site_folders(), sys.base_prefix]
     return sorted(path for path in ours
                   if any(_inside(path, folder) for folder in bound) and not any(_inside(item, path) for item in packages))

@@ -25,7 +25,7 @@ def run(
     seed: Annotated[int, typer.Option(help="of task choice and sampling")] = 0,
     detours: Annotated[float, typer.Option(help="expert: share of episodes with exploration or a repaired error")] = 0.3,
     concurrency: Annotated[int, typer.Option(help="episodes open at once")] = 32,
-    source: Annotated[list[str] | None, typer.Option(help="DATASET=PATH of real source files; otherwise the synthetic twin")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="DATASET=PATH of real files; otherwise the synthetic twin")] = None,
     train: Annotated[int | None, typer.Option(help="training tasks of a twin that is not built yet")] = None,
     test: Annotated[int | None, typer.Option(help="test tasks of a twin that is not built yet")] = None,
     patients: Annotated[int, typer.Option(help="patients per database of the twin")] = 1000,

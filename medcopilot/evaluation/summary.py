@@ -1,7 +1,7 @@
 """From traces to the numbers that a report prints: one `Summary`, which is plain JSON.
 
-Promises: rates are fractions in [0, 1] over graded episodes; ungraded ones (our machinery failed, or a value could not be
-encoded) are counted by label and left out. Strict and paper rates of a group are over the same episodes. Answerable tasks and
+Promises: rates are fractions in [0, 1] over graded episodes; ungraded ones (our machinery failed) are counted by
+label and left out. Strict and paper rates of a group are over the same episodes. Answerable tasks and
 abstention stand apart from the overall rate.
 Does not cover: two runs against each other (`compare`) and how any of it looks (`medcopilot.report`).
 """

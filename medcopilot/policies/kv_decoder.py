@@ -7,7 +7,8 @@ Does not cover: sampling, scheduling, and every other architecture (`supports` s
 and rotary schemes that depend on the sequence length are not).
 
 Attention while decoding is `attend.c` on a CPU with a compiler. Elsewhere, and while reading prompts, it is written out as two
-batched matrix products and a softmax: at these sizes that is faster on a CPU than torch's fused kernel. With `dtype=torch.bfloat16` only the linear layers are rounded; cache, attention, norms and logits stay in float32.
+batched matrix products and a softmax: at these sizes that is faster on a CPU than torch's fused kernel. With
+`dtype=torch.bfloat16` only the linear layers are rounded; cache, attention, norms and logits stay in float32.
 """
 
 from __future__ import annotations

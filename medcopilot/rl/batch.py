@@ -38,11 +38,36 @@ def rows_of(groups: Iterable[Group]) -> list[Row]:
     return rows
 
 
-def collate(rows: list[Row], pad_id: int, multiple: int = 1) -> dict[str, Tensor]:
-    """Rows side by side.
+def split_rows(rows: list[Row], count: int) -> list[list[Row]]:
+    """Exactly `count` micro-batches of rows of similar length, so that little is padded and none is much larger than the others.
 
-    Args:
-        multiple: the number of rows is filled up to a multiple of this with rows that carry no loss.
+    Fewer rows than micro-batches: the last ones hold a copy of the shortest row without loss.
+    """
+    ordered = sorted(rows, key=lambda row: len(row.ids))
+    low, high = len(ordered[-1].ids), len(ordered[-1].ids) * len(ordered)
+    while low < high:  # the smallest padded size that `count` micro-batches can keep to
+        middle = (low + high) // 2
+        if len(_pack(ordered, middle)) <= count:
+            high = middle
+        else:
+            low = middle + 1
+    parts = _pack(ordered, low)
+    first = ordered[0]
+    blank = first._replace(mask=[0] * len(first.ids), advantage=0.0)
+    return parts + [[blank]] * (count - len(parts))
+
+
+def _pack(ordered: list[Row], budget: int) -> list[list[Row]]:
+    parts: list[list[Row]] = [[]]
+    for row in ordered:
+        if parts[-1] and len(row.ids) * (len(parts[-1]) + 1) > budget:
+            parts.append([])
+        parts[-1].append(row)
+    return parts
+
+
+def collate(rows: list[Row], pad_id: int) -> dict[str, Tensor]:
+    """Rows side by side.
 
     Returns:
         `prompt_ids`, `prompt_mask` (B, P); `completion_ids`, `completion_mask`, `tool_mask`, `old_per_token_logps` (B, C);
@@ -50,22 +75,19 @@ def collate(rows: list[Row], pad_id: int, multiple: int = 1) -> dict[str, Tensor
     """
     if not rows:
         raise ValueError("no rows to collate")
-    split = min(row.mask.index(1) for row in rows)
+    split = min((row.mask.index(1) for row in rows if 1 in row.mask), default=1)
     if split < 1:
         raise ValueError("a rollout begins with a sampled token: nothing predicts it")
-    blanks = -len(rows) % multiple
-    first = rows[0]
-    filled = rows + [Row(first.ids[: split + 1], [0] * (split + 1), [0.0] * (split + 1), 0.0)] * blanks
-    width = max(len(row.ids) for row in filled) - split
-    size = (len(filled), width)
+    width = max(len(row.ids) for row in rows) - split
+    size = (len(rows), width)
     batch = {
-        "prompt_ids": torch.tensor([row.ids[:split] for row in filled]),
-        "prompt_mask": torch.ones(len(filled), split, dtype=torch.long),
+        "prompt_ids": torch.tensor([row.ids[:split] for row in rows]),
+        "prompt_mask": torch.ones(len(rows), split, dtype=torch.long),
         "completion_ids": torch.full(size, pad_id), "completion_mask": torch.zeros(size, dtype=torch.long),
         "tool_mask": torch.zeros(size, dtype=torch.long), "old_per_token_logps": torch.zeros(size),
-        "advantages": torch.tensor([row.advantage for row in filled], dtype=torch.float32),
+        "advantages": torch.tensor([row.advantage for row in rows], dtype=torch.float32),
     }
-    for index, row in enumerate(filled):
+    for index, row in enumerate(rows):
         length = len(row.ids) - split
         batch["completion_ids"][index, :length] = torch.tensor(row.ids[split:])
         batch["completion_mask"][index, :length] = 1

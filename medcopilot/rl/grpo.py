@@ -49,7 +49,8 @@ class EngineSettings(Config):
 class LossSettings(Config):
     """TRL's loss. Names in brackets are TRL's."""
 
-    type: Literal["dapo", "grpo", "bnpo", "cispo"] = "dapo"
+    type: Literal["dapo", "cispo"] = "dapo"
+    """[loss_type] Those that are normalised by the tokens of all micro-batches: micro-batches differ in rows."""
     clip_low: float = Field(0.2, gt=0, lt=1)
     """[epsilon]"""
     clip_high: float = Field(0.28, gt=0)

@@ -1,10 +1,13 @@
 """GRPO on a stream of live episodes, with TRL's loss.
 
-Promises: the loss is TRL's own (`GRPOTrainer._compute_loss`, version pinned by a contract test); only where the batch comes
-from differs. Old logprobs are the engine's, so the clipped ratio corrects both for the update and for the difference between
-engine and trainer. Observation tokens enter neither loss, KL, entropy nor token counts. Before every round of rollouts the
-engine serves the trainer's present weights.
+Promises: the loss is TRL's own (`GRPOTrainer._compute_loss`, version pinned by a contract test); only where batches come from
+differs. Old logprobs are the engine's, so the clipped ratio corrects both for the update and for the difference between engine
+and trainer. Observation tokens enter neither loss, KL, entropy nor token counts. Before every round of rollouts the engine
+serves the trainer's present weights.
 Does not cover: models whose weights are sharded over ranks (ZeRO-3, FSDP): `sync` needs them whole.
+
+Batches enter through `_prepare_inputs`, one call above TRL's `_generate_and_score_completions`: TRL would shuffle the rows of a
+round and pad every micro-batch to the longest of all, two to three times the tokens that there are.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from torch import Tensor
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from medcopilot.rl.batch import collate, rows_of
+from medcopilot.rl.batch import collate, rows_of, split_rows
 from medcopilot.rl.stream import TrajectoryStream
 from medcopilot.train import loop
 
@@ -52,10 +55,21 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
         self._synced: int | None = None
         self._update_clock: float | None = None
         self._last_logps: Tensor | None = None
+        self._wanted: Tensor | None = None
+        self._compact = self.accelerator.device.type == "cpu" and self.accelerator.num_processes == 1
         self.progress: loop.Progress | None = None
 
-    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        """The next groups of the stream as TRL's tensor dictionary. `inputs` are placeholders."""
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """The next micro-batch; a new round of rollouts when the last one is used up. The argument is a placeholder."""
+        if not self.model.training:
+            raise RuntimeError("evaluate with `medcopilot eval`: the stream has training tasks only")
+        every = self.args.steps_per_generation * self.num_iterations
+        if self._step % every == 0 or self._buffered_inputs is None:
+            self._buffered_inputs = self._next_round()
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+
+    def _next_round(self) -> list[dict[str, Tensor]]:
+        """Rollouts with the present weights, as `steps_per_generation` micro-batches in TRL's form."""
         metrics = self._metrics["train"]
         now = time.perf_counter()
         if self._update_clock is not None:
@@ -67,38 +81,61 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
         harvest = self.stream.next()
         for name, value in harvest.metrics.items():
             metrics[name].append(value)
-        batch = collate(rows_of(harvest.groups), self._tokenizer.pad_token_id, self.args.steps_per_generation)
-        batch = {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
-        loss_mask = batch["completion_mask"] * batch["tool_mask"]
-        batch["num_items_in_batch"] = self.accelerator.gather(loss_mask.sum()).sum()
-        if self.beta != 0.0:
-            batch["ref_per_token_logps"] = self._reference(batch)
+        device = self.accelerator.device
+        parts = split_rows(rows_of(harvest.groups), self.args.steps_per_generation)
+        padded = [collate(part, self._tokenizer.pad_token_id) for part in parts]
+        batches = [{name: tensor.to(device) for name, tensor in batch.items()} for batch in padded]
+        counted = torch.stack([(batch["completion_mask"] * batch["tool_mask"]).sum() for batch in batches]).sum()
+        everywhere = self.accelerator.gather(counted).sum()
+        for batch in batches:
+            batch["num_items_in_batch"] = everywhere
+            if self.beta != 0.0:
+                batch["ref_per_token_logps"] = self._reference(batch)
         self._update_clock = time.perf_counter()
-        return batch
+        return batches
 
     @torch.no_grad()
     def _reference(self, batch: dict[str, Tensor]) -> Tensor:
+        self._wanted = batch["completion_mask"] * batch["tool_mask"]
         ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
         mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
-        logps, _, _ = self._get_per_token_logps_and_entropies(self.ref_model, ids, mask, batch["completion_ids"].shape[1],
-                                                              batch_size=self.args.per_device_train_batch_size)
+        logps, _, _ = self._get_per_token_logps_and_entropies(self.ref_model, ids, mask, batch["completion_ids"].shape[1])
         return logps
 
-    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
-        result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+    def _get_per_token_logps_and_entropies(self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int,
+                                           *args: Any, **kwargs: Any) -> Any:
+        """TRL's, or on a single CPU the same for sampled tokens only: TRL's head scores every position, prompts included, and
+        again in the backward pass, which costs as much there as the rest of the model."""
+        if self._compact and self._wanted is not None:
+            result = self._compact_logps(model, input_ids, self._wanted.bool())
+        else:
+            result = super()._get_per_token_logps_and_entropies(model, input_ids, attention_mask, logits_to_keep, *args, **kwargs)
         self._last_logps = result[0].detach()
         return result
 
+    def _compact_logps(self, model: Any, input_ids: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, None]:
+        """Logprobs and entropies (B, C) at the wanted completion tokens, 0 elsewhere. Rows are padded on the right only."""
+        with self.accelerator.autocast():
+            hidden = model.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
+        columns = wanted.shape[1]
+        chosen = hidden[:, -columns - 1: -1][wanted].float()
+        logprobs = (chosen @ model.get_output_embeddings().weight.float().t() / self.temperature).log_softmax(-1)
+        picked = logprobs.gather(-1, input_ids[:, -columns:][wanted][:, None])[:, 0]
+        entropy = -(logprobs.detach().exp() * logprobs.detach()).sum(-1)
+        blank = hidden.new_zeros(wanted.shape, dtype=torch.float32)
+        # without a wanted token the sum keeps the loss a function of the model, with gradient 0
+        logps = blank.masked_scatter(wanted, picked) if len(picked) else blank + 0.0 * hidden.sum().float()
+        return logps, blank.masked_scatter(wanted, entropy), None
+
     def _compute_loss(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
-        """TRL's loss on columns that hold something, and how far engine and trainer are apart."""
-        inputs = trim(inputs)
+        """TRL's loss, and how far engine and trainer are apart."""
         if self.progress is not None:
             columns = inputs["prompt_ids"].shape[1] + inputs["completion_ids"].shape[1]
             self.progress.tokens += len(inputs["prompt_ids"]) * columns * self.accelerator.num_processes
+        self._wanted = inputs["completion_mask"] * inputs["tool_mask"]
         loss: Tensor = super()._compute_loss(model, inputs)
-        mask = (inputs["completion_mask"] * inputs["tool_mask"]).bool()
         assert self._last_logps is not None
-        ratio = (self._last_logps - inputs["old_per_token_logps"])[mask]
+        ratio = (self._last_logps - inputs["old_per_token_logps"])[self._wanted.bool()]
         if len(ratio):
             metrics = self._metrics["train"]
             metrics["mismatch/mean"].append(ratio.abs().mean().item())
@@ -106,13 +143,6 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
             # k3 estimate of KL(engine || trainer), J. Schulman 2020, http://joschu.net/blog/kl-approx.html
             metrics["mismatch/kl"].append((ratio.exp() - 1 - ratio).mean().item())
         return loss
-
-
-def trim(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Without the columns that are padding in every row of a micro-batch."""
-    width = max(1, int(inputs["completion_mask"].sum(1).max()))
-    return {name: value[:, :width] if name.startswith(("completion_", "tool_", "old_", "ref_")) else value
-            for name, value in inputs.items()}
 
 
 class StreamState(TrainerCallback):

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from env.errors import InfrastructureError
+from env.errors import InfrastructureError, UserError
 from env.gym import Gym
 from medcopilot.agent.loop import masked_trace, run_episode
 from medcopilot.agent.profiles import limits_for
@@ -25,7 +25,7 @@ GIVE_UP_AFTER = 64
 """Episodes in a row that failed, each after its retries: nothing works, and every further one would be masked too."""
 
 
-class NothingWorks(InfrastructureError):
+class NothingWorks(InfrastructureError, UserError):
     """Many episodes in a row failed. What was played is kept; the rest is owed."""
 
 

@@ -88,10 +88,10 @@ def _prints() -> list[Attack]:
     many = list(range(300))
     return [
         Attack("print 0..9999", group, "finds_substring", _program(programs.PRINT_RANGE)),
-        Attack("list of 0..9999", group, "finds_substring", _program(programs.ANSWER_RANGE)),
+        Attack("list of 0..999", group, "finds_substring", _program(programs.ANSWER_RANGE)),
         Attack("print every value in the database", group, "finds_substring", _program(programs.PRINT_DATABASE),
                families=_FAMILIES_WITH_DATABASE),
-        Attack("list of every value in the database", group, "finds_substring", _program(programs.ANSWER_DATABASE),
+        Attack("list of a thousand values of the database", group, "finds_substring", _program(programs.ANSWER_DATABASE),
                families=_FAMILIES_WITH_DATABASE),
         Attack("many guesses in a list", group, "finds_substring", _answer(many)),
         Attack("many guesses in a text", group, "finds_substring", _answer(", ".join(map(str, many)))),

@@ -15,7 +15,7 @@ HARD_EXIT = "import os\nos._exit(0)\n"
 EXIT_BEFORE_CHECKS = "import atexit, os\natexit.register(os._exit, 0)\nraise AssertionError('never seen')\n"
 
 PRINT_RANGE = "for i in range(10000):\n    print(i)\n"
-ANSWER_RANGE = "answer = list(range(10000))\n"
+ANSWER_RANGE = "answer = list(range(1000))\n"
 
 QUESTION_MARK = "QUESTION-TEXT-OF-THE-TASK"
 """Stands for the question in shared runs; replaced by the task's own question in what was printed."""
@@ -45,7 +45,8 @@ for path in sorted(glob.glob("/data/*")):
                 print(value)
 '''
 
-ANSWER_DATABASE = PRINT_DATABASE.replace("print(value)", "pass") + "answer = sorted(seen)\n"
+ANSWER_DATABASE = PRINT_DATABASE.replace("print(value)", "pass") + "answer = sorted(seen)[::len(seen) // 1000 + 1]\n"
+"""As a list, evenly thinned to a thousand: longer lists are refused by size alone."""
 
 FAKE_RESULT = r'''
 import json, os

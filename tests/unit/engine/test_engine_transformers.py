@@ -8,6 +8,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from env.errors import EngineError
+from medcopilot.policies import attend
 from medcopilot.policies.base import Sampled, Sampling
 from medcopilot.policies.kv_decoder import KvDecoder, Piece
 from medcopilot.policies.slot_engine import as_key, shared_prefix
@@ -215,3 +216,28 @@ def test_shared_prefix_is_exact() -> None:
         other = one[: rng.randrange(len(one) + 1)] + [rng.randrange(300) for _ in range(rng.randrange(10))]
         expected = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
         assert shared_prefix(as_key(one), as_key(other)) == expected
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2])
+def test_compiled_and_torch_attention_agree(byte_tokenizer, make_qwen2, kv_heads, monkeypatch) -> None:
+    if attend.load() is None:
+        pytest.skip("no C compiler on this machine: only the torch form exists")
+    model = make_qwen2(byte_tokenizer, kv_heads)
+    compiled = KvDecoder(model, slots=6, capacity=64)
+    monkeypatch.setattr(attend, "load", lambda: None)
+    plain = KvDecoder(model, slots=6, capacity=64)
+    pieces = [Piece(slot, 0, prompt(3 + 9 * slot, slot)) for slot in range(6)]
+    assert torch.allclose(compiled.extend(pieces), plain.extend(pieces), atol=1e-5)
+    for step in range(30):
+        slots = [n for n in range(6) if step < 20 or n == 5]  # all rows, then one far from the start of the cache
+        where = [3 + 9 * slot + (step if step < 20 or slot == 5 else 20) for slot in slots]
+        one, other = (decoder.decode(slots, [7 + slot for slot in slots], where) for decoder in (compiled, plain))
+        assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_without_a_compiler_there_is_no_compiled_attention(monkeypatch) -> None:
+    monkeypatch.setenv("MEDCOPILOT_COMPILE", "0")
+    assert attend.load.__wrapped__() is None
+    monkeypatch.delenv("MEDCOPILOT_COMPILE")
+    monkeypatch.setattr(attend.shutil, "which", lambda name: None)
+    assert attend.load.__wrapped__() is None

@@ -1,18 +1,18 @@
 """StreamGRPOTrainer against TRL 1.16: the loss is the hand-computed one, and observation tokens do not take part in it."""
 
-import copy
-
 import pytest
 import torch
 import trl
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from trl import GRPOConfig
 
-from medcopilot.rl.batch import collate, rows_of
+from medcopilot.rl.batch import Row, collate, rows_of, split_rows
 from medcopilot.rl.stream import RolloutSettings, TrajectoryStream, judge
 from medcopilot.rl.tasks import TaskSampler
-from medcopilot.rl.trainer import StreamGRPOTrainer, trim
+from medcopilot.rl.trainer import StreamGRPOTrainer
 from medcopilot.train import attention, loop
 from medcopilot.train.optim import OptimizerConfig
 
@@ -89,64 +89,83 @@ def by_hand(model, groups, ratio_cap=CAP):
     return torch.stack(losses).sum() / count
 
 
-def whole_loss(trainer, model, batch, micro):
+def whole_loss(trainer, parts):
     """The sum over micro-batches, as gradient accumulation adds them up."""
-    trainer.current_gradient_accumulation_steps = micro
-    rows = len(batch["advantages"]) // micro
-    return sum(trainer._compute_loss(model, {name: value if value.ndim == 0 else value[n * rows: (n + 1) * rows]
-                                             for name, value in batch.items()}) for n in range(micro))
+    trainer.current_gradient_accumulation_steps = trainer.args.steps_per_generation = len(parts)
+    return sum(trainer._compute_loss(trainer.model, part) for part in parts)
 
 
-def as_inputs(groups, multiple=2):
-    batch = collate(rows_of(groups), 0, multiple)
-    batch["num_items_in_batch"] = (batch["completion_mask"] * batch["tool_mask"]).sum()
-    return batch
+def as_parts(groups, count=1):
+    parts = [collate(rows, 0) for rows in split_rows(rows_of(groups), count)]
+    total = sum((part["completion_mask"] * part["tool_mask"]).sum() for part in parts)
+    return [{**part, "num_items_in_batch": total} for part in parts]
 
 
 def test_the_version_that_this_contract_was_written_for() -> None:
-    assert trl.__version__.startswith("1.16."), "read _generate_and_score_completions and _compute_loss again: they are private"
+    assert trl.__version__.startswith("1.16."), "read _prepare_inputs and _compute_loss again: they are private"
 
 
 @pytest.mark.parametrize("failed", [(), (0, 5)])
-@pytest.mark.parametrize("micro", [1, 2])
-def test_loss_and_gradient_equal_the_hand_computed_ones(tmp_path, tokenizer, task_of, trace_of, player_of, tasks, failed,
-                                                        micro) -> None:
+@pytest.mark.parametrize("micro", [1, 2, 4])
+@pytest.mark.parametrize("compact", [True, False])
+def test_loss_and_gradient_equal_the_hand_computed_ones(tmp_path, tokenizer, task_of, trace_of, player_of, tasks, failed, micro,
+                                                        compact) -> None:
+    """`compact=False` is TRL's own head, the one that runs on accelerators."""
     trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=micro)
-    model = trainer.model
+    trainer._compact = compact
     groups = [random_group(task_of, trace_of, trainer.stream.settings, seed, failed) for seed in (1, 2)]
-    expected = by_hand(copy.deepcopy(tiny_model()).train(), groups)
-    loss = whole_loss(trainer, model, as_inputs(groups), micro)
+    reference = tiny_model().train()
+    expected = by_hand(reference, groups)
+    loss = whole_loss(trainer, as_parts(groups, micro))
     assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
     loss.backward()
-    reference = tiny_model().train()
-    by_hand(reference, groups).backward()
-    for (name, one), (_, other) in zip(model.named_parameters(), reference.named_parameters(), strict=True):
+    expected.backward()
+    for (name, one), (_, other) in zip(trainer.model.named_parameters(), reference.named_parameters(), strict=True):
         assert torch.allclose(one.grad, other.grad, atol=1e-5), name
 
 
-def test_observation_tokens_do_not_influence_the_loss(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
-    """Their logprobs may be anything, and no gradient asks for them; their ids act only as context."""
+@pytest.mark.parametrize("compact", [True, False])
+def test_observation_tokens_do_not_influence_the_loss(tmp_path, tokenizer, task_of, trace_of, player_of, tasks, compact) -> None:
+    """Their logprobs may be anything; their ids act only as context."""
     trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=1)
-    batch = as_inputs([random_group(task_of, trace_of, trainer.stream.settings)], 1)
-    loss = whole_loss(trainer, trainer.model, batch, 1)
+    trainer._compact = compact
+    groups = [random_group(task_of, trace_of, trainer.stream.settings)]
+    [batch] = as_parts(groups)
+    loss = whole_loss(trainer, [batch])
+    entropy = trainer._metrics["train"]["entropy"][-1]
     old = torch.where(batch["tool_mask"] == 1, batch["old_per_token_logps"], torch.tensor(-50.0))
-    poisoned = {**batch, "old_per_token_logps": old}
-    assert whole_loss(trainer, trainer.model, poisoned, 1).item() == pytest.approx(loss.item(), abs=1e-7)
-    counted = batch["num_items_in_batch"].item()
-    assert counted == sum(sum(trace.tokens.mask) for trace in random_group(task_of, trace_of, trainer.stream.settings).traces)
+    assert whole_loss(trainer, [{**batch, "old_per_token_logps": old}]).item() == pytest.approx(loss.item(), abs=1e-7)
+    assert batch["num_items_in_batch"].item() == sum(sum(trace.tokens.mask) for trace in groups[0].traces)
+    # an observation after the last action of every row changes neither loss nor entropy
+    longer = {**batch, **{name: torch.nn.functional.pad(batch[name], (0, 3), value=value) for name, value in
+                          {"completion_ids": 9, "completion_mask": 1, "tool_mask": 0, "old_per_token_logps": -1.0}.items()}}
+    assert whole_loss(trainer, [longer]).item() == pytest.approx(loss.item(), abs=1e-6)
+    assert trainer._metrics["train"]["entropy"][-1] == pytest.approx(entropy, abs=1e-6)
 
 
-def test_filler_rows_and_padding_change_nothing(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
+def test_more_micro_batches_than_rows_change_nothing(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
     trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=1)
-    groups = [random_group(task_of, trace_of, trainer.stream.settings, failed=(2,))]
-    plain = whole_loss(trainer, trainer.model, as_inputs(groups, 1), 1)
-    filled = as_inputs(groups, 5)
-    assert len(filled["advantages"]) == 10
-    assert whole_loss(trainer, trainer.model, filled, 1).item() == pytest.approx(plain.item(), abs=1e-6)
-    wider = {name: torch.nn.functional.pad(value, (0, 7)) if name.startswith(("completion_", "tool_", "old_")) else value
-             for name, value in filled.items()}
-    assert whole_loss(trainer, trainer.model, wider, 1).item() == pytest.approx(plain.item(), abs=1e-6)
-    assert trim(wider)["completion_ids"].shape == filled["completion_ids"].shape
+    groups = [random_group(task_of, trace_of, trainer.stream.settings, failed=(2, 3, 4, 6))]
+    plain = whole_loss(trainer, as_parts(groups)).item()
+    for compact in (True, False):
+        trainer._compact = compact
+        parts = as_parts(groups, 6)
+        assert len(parts) == 6
+        loss = whole_loss(trainer, parts)
+        assert loss.item() == pytest.approx(plain, abs=1e-6)
+        loss.backward()
+
+
+@given(st.lists(st.integers(2, 60), min_size=1, max_size=40), st.integers(1, 8))
+def test_micro_batches_hold_every_row_once_and_pad_little(lengths, count) -> None:
+    rows = [Row([n] * length, [0] + [1] * (length - 1), [0.0] * length, float(n)) for n, length in enumerate(lengths)]
+    parts = split_rows(rows, count)
+    assert len(parts) == count
+    held = [row.advantage for part in parts for row in part if any(row.mask)]
+    assert sorted(held) == [float(n) for n in range(len(rows))]
+    sizes = [len(part) * max(len(row.ids) for row in part) for part in parts]
+    even = [sorted(lengths)[i::count] for i in range(count)]
+    assert max(sizes) <= max(len(part) * max(part) for part in even if part)
 
 
 def test_rows_end_with_their_last_sampled_token_and_split_at_the_shortest_prompt(task_of, trace_of) -> None:
@@ -177,11 +196,11 @@ def test_training_syncs_before_rollouts_and_moves_the_model(tmp_path, tokenizer,
 
 def test_mismatch_is_the_distance_between_trainer_and_engine(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
     trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=1)
-    batch = as_inputs([random_group(task_of, trace_of, trainer.stream.settings)], 1)
-    whole_loss(trainer, trainer.model, batch, 1)
+    [batch] = as_parts([random_group(task_of, trace_of, trainer.stream.settings)])
+    whole_loss(trainer, [batch])
     exact = {**batch, "old_per_token_logps": trainer._last_logps + 0.25 * batch["tool_mask"]}
     trainer._metrics["train"].clear()
-    whole_loss(trainer, trainer.model, exact, 1)
+    whole_loss(trainer, [exact])
     assert trainer._metrics["train"]["mismatch/mean"][0] == pytest.approx(0.25, abs=1e-4)
     assert trainer._metrics["train"]["mismatch/max"][0] == pytest.approx(0.25, abs=1e-4)
     assert trainer._metrics["train"]["mismatch/kl"][0] == pytest.approx(2.718281828 ** -0.25 - 1 + 0.25, abs=1e-4)

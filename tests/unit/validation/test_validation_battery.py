@@ -18,6 +18,7 @@ from env.task import TaskKey, TaskView, make_task
 from medcopilot.cli import tasks as tasks_command
 from medcopilot.cli import validate as validate_command
 from medcopilot.validation.battery import Settings, validate
+from medcopilot.validation.controls import WEAK
 from medcopilot.validation.show import show
 from rewards import registry as graders
 
@@ -33,7 +34,7 @@ class Sums(Dataset):
 
     def synthesize(self, request, folder, progress):
         for i in range(100, 124):
-            view = TaskView(dataset="sums", family="calc", question=f"How much is {i} - 1 + 1?")
+            view = TaskView(dataset=self.name, family="calc", question=f"How much is {i} - 1 + 1?")
             key = TaskKey(reference=i, grader="medcalc", args={"output_type": "integer"}, gold=self.gold.format(i),
                           gold_alt=f"answer = {i}")
             yield make_task(view, key, seed=0, category="c", template="t", split="train", slice="train", cluster=f"{i}",
@@ -44,6 +45,7 @@ class Sums(Dataset):
 
 
 class WrongGold(Sums):
+    name = "wrong"
     gold = "print({0} + 5)"
 
 
@@ -54,8 +56,8 @@ def backend():
     backend.close()
 
 
-def check(backend, built: Built):
-    return validate(Gym(backend, [built]), built, Settings(threads=2, processes=1))
+def check(backend, built: Built, spot: int = 1):
+    return validate(Gym(backend, [built]), built, Settings(threads=2, processes=1, spot=spot))
 
 
 @pytest.fixture(scope="module", params=["mimic_iii", "medcalcbench"])
@@ -97,18 +99,18 @@ def test_the_report_can_be_read_by_people_and_machines(report):
     assert json.loads(json.dumps(report.as_json()))["dataset"] == report.dataset
 
 
-def test_a_wrong_gold_program_is_a_breach(backend, tmp_path):
-    report = check(backend, WrongGold().build(BuildRequest(), tmp_path))
-    assert report.gold["program"]["strict"] == 0.0
-    assert any(breach.startswith("gold (program): 24 of 24") for breach in report.breaches)
-
-
 def test_a_weak_grader_is_a_breach(backend, tmp_path, monkeypatch):
     monkeypatch.setitem(graders._MODULES, ("medcalc", "strict"), "rewards.medcalc_paper")
-    report = check(backend, Sums().build(BuildRequest(), tmp_path))
+    report = check(backend, Sums().build(BuildRequest(), tmp_path), spot=0)
     assert any("attack 'answer 10'" in breach or "attack 'print 10'" in breach for breach in report.breaches) or \
         report.chance == 1.0
     assert any("variant" in breach for breach in report.breaches)
+
+
+def test_an_attack_that_its_control_withstands_is_a_breach(backend, tmp_path, monkeypatch):
+    monkeypatch.setitem(WEAK, "finds_substring", lambda evidence, task: False)
+    report = check(backend, Sums().build(BuildRequest(), tmp_path), spot=0)
+    assert any("'print 0..9999' is dead" in breach for breach in report.breaches)
 
 
 def test_the_command_writes_json_and_exits_with_1_on_a_breach(tmp_path, monkeypatch):
@@ -127,4 +129,6 @@ def test_the_command_writes_json_and_exits_with_1_on_a_breach(tmp_path, monkeypa
     bad = CliRunner().invoke(app, [*words, "wrong", "--root", str(tmp_path / "other")])
     assert bad.exit_code == 1
     assert "BREACH" in bad.output
-    assert json.loads((tmp_path / "out.json").read_text())["breaches"] > 0
+    found = json.loads((tmp_path / "out.json").read_text())["datasets"][0]
+    assert found["gold"]["program"]["strict"] == 0.0
+    assert any(breach.startswith("gold (program): 10 of 10") for breach in found["breaches"])
