@@ -48,14 +48,14 @@ def _built_folders(base: Path, name: str) -> list[Path]:
 
 
 def _list_datasets(base: Path) -> list[dict[str, Any]]:
-    from rich.console import Console
     from rich.table import Table
 
     from env.datasets import Built, dataset_names, get_dataset
+    from medcopilot.cli.console import table_console
 
     table = Table(title=f"Datasets (built under {base})")
-    for column in ("dataset", "family", "what", "paper train / test", "licence of the source", "built here"):
-        table.add_column(column, overflow="fold")
+    for column in ("dataset", "what", "train / test in the paper", "licence of the source", "built here: train / test"):
+        table.add_column(column, overflow="fold", no_wrap=column == "dataset")
     rows = []
     for name in dataset_names():
         dataset: Dataset = get_dataset(name)
@@ -66,10 +66,10 @@ def _list_datasets(base: Path) -> list[dict[str, Any]]:
                                 "licence": built.manifest["licence"]} for built in builts]})
         here = "\n".join(f"{built.folder.name}: {built.manifest['counts']['train']:,} / {built.manifest['counts']['test']:,}"
                          for built in builts)
-        table.add_row(name, dataset.family, dataset.title,
+        table.add_row(name, dataset.title,
                       f"{dataset.paper_counts['train']:,} / {dataset.paper_counts['test']:,}", dataset.licence,
                       here or f"no: `medcopilot data build {name}`")
-    Console().print(table)
+    table_console().print(table)
     return rows
 
 
@@ -109,9 +109,10 @@ def _as_row(task: Task, keys: bool) -> dict[str, Any]:
 def _print_task(task: Task, keys: bool) -> None:
     import json
 
-    from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text
+
+    from medcopilot.cli.console import table_console
 
     lines = [task.view.question]
     if task.view.context:
@@ -125,4 +126,4 @@ def _print_task(task: Task, keys: bool) -> None:
         if task.key.gold:
             lines.append(f"gold ({task.key.gold_language}): {task.key.gold}")
     title = f"{task.id} · {task.category} · {task.template} · {task.slice}"
-    Console().print(Panel(Text("\n".join(lines)), title=title, title_align="left"))
+    table_console().print(Panel(Text("\n".join(lines)), title=title, title_align="left"))

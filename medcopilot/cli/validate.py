@@ -34,9 +34,6 @@ def run(
     """
     import json
     import os
-    import sys
-
-    from rich.console import Console
 
     from env.datasets import BuildRequest, dataset_names, get_dataset
     from env.errors import UserError
@@ -44,6 +41,7 @@ def run(
     from env.gym import Gym
     from env.sandbox import open_backend
     from medcopilot.cli.bounds import check_request, named_paths, options
+    from medcopilot.cli.console import table_console
     from medcopilot.cli.stages import stage_progress
     from medcopilot.validation.battery import Settings, validate
     from medcopilot.validation.show import show
@@ -52,7 +50,7 @@ def run(
     sources = named_paths("--source", source or [])
     if foreign := set(sources) - set(names):
         raise UserError(f"option --source: {', '.join(sorted(foreign))} is not among the datasets to check")
-    console = Console() if sys.stdout.isatty() else Console(width=120)  # a log has no width of its own
+    console = table_console()
     settings = Settings(limit=limit, seed=seed, threads=threads, processes=os.cpu_count() or 1)
     datasets = [get_dataset(name) for name in names]
     requests = {name: check_request(BuildRequest, source=sources.get(name), seed=build_seed, train=train, test=test,

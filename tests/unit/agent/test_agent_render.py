@@ -54,7 +54,7 @@ def test_a_cut_turn_is_closed_before_the_observation():
 
 
 def test_a_tokenizer_without_the_chat_format_is_refused_with_a_sentence():
-    with pytest.raises(UserError, match="Qwen2.5 chat format"):
+    with pytest.raises(UserError, match=r"Qwen2\.5 chat format"):
         ChatRenderer(byte_tokenizer(["<|endoftext|>"]))
 
 

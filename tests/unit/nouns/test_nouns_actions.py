@@ -1,5 +1,6 @@
 """Actions: one strict object, read tolerantly, refused precisely."""
 
+import contextlib
 import json
 
 import pytest
@@ -60,10 +61,8 @@ def test_null_is_an_answer_and_silence_is_not():
 
 @given(st.text())
 def test_any_text_is_an_action_or_a_typed_refusal(text):
-    try:
-        parse_action(text)
-    except ActionError as error:
-        assert str(error)
+    with contextlib.suppress(ActionError):
+        assert parse_action(text).action
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
