@@ -45,7 +45,7 @@ def test_tokens_must_have_one_length():
 def test_the_same_config_resumes_and_another_is_refused(tmp_path):
     RunFolder.create(tmp_path / "r", {"seed": 1})
     RunFolder.create(tmp_path / "r", {"seed": 1})
-    with pytest.raises(UserError, match=r"another config .different: seed\."):
+    with pytest.raises(UserError, match=r"another config .different: seed"):
         RunFolder.create(tmp_path / "r", {"seed": 2})
 
 
