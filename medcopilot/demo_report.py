@@ -62,8 +62,7 @@ def _chance(path: Path) -> dict[str, float]:
     """Chance per dataset as `medcopilot validate` measured it."""
     if not path.exists():
         return {}
-    found = json.loads(path.read_text()).get("datasets", {})
-    return {name: row["chance"] for name, row in found.items() if isinstance(row, dict) and "chance" in row}
+    return {row["dataset"]: row["chance"] for row in json.loads(path.read_text())["datasets"]}
 
 
 def print_table(summary: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ other beyond the rounding of batched matrix products.
 Does not cover: sampling, scheduling, and every other architecture (`supports` says which models are served; sliding windows
 and rotary schemes that depend on the sequence length are not).
 
-Attention while decoding is `attend.c` on a CPU with a compiler. Elsewhere, and while reading prompts, it is written out as two
+Decoding uses `decode.c` on a CPU with a compiler. Elsewhere, and while reading prompts, attention is written out as two
 batched matrix products and a softmax: at these sizes that is faster on a CPU than torch's fused kernel. With
 `dtype=torch.bfloat16` only the linear layers are rounded; cache, attention, norms and logits stay in float32.
 """
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medcopilot.policies import attend
+from medcopilot.policies import compiled
 
 CHUNK = 1024
 """Tokens of one conversation that go through the layers at once: bounds the memory of attention scores."""
@@ -51,10 +51,9 @@ class _Rows(NamedTuple):
     """How a batch of single tokens reads the cache."""
 
     slots: Tensor  # (B,)
-    positions: Tensor  # (B,)
     span: int  # rows read in place, 0 = gather the rows of `slots`
     length: int  # cached positions read
-    mask: Tensor | None  # (rows, 1, length), 0 or -inf
+    mask: Tensor  # (rows, 1, length), 0 or -inf
 
 
 def supports(model: Any) -> bool:
@@ -80,7 +79,7 @@ class KvDecoder:
         self.head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.eps = config.rms_norm_eps
         self.device = model.get_input_embeddings().weight.device
-        self._compiled = attend.load() if self.device.type == "cpu" else None
+        self._compiled = compiled.load() if self.device.type == "cpu" else None
         self.capacity = 0
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
@@ -157,26 +156,40 @@ class KvDecoder:
     def decode(self, slots: list[int], tokens: list[int], positions: list[int]) -> Tensor:
         """Feed one token to each of several slots; logits after it, (B, vocabulary), float32."""
         self._make_room(max(positions) + 1)
-        rows = self._rows(slots, positions)
+        index = torch.tensor(slots, device=self.device)
+        where = torch.tensor(positions, device=self.device)
         hidden = self._embedding[torch.tensor(tokens, device=self.device)]
-        cos, sin = self._cos[rows.positions, None], self._sin[rows.positions, None]
-        for index, layer in enumerate(self._layers):
-            projected = self._project(hidden, layer, cos, sin)
-            hidden = self._finish(hidden, self._attend(index, *projected, rows), layer)
+        if self._compiled is not None:
+            return self._logits(self._decode_compiled(self._compiled, hidden, index, where))
+        rows = self._rows(index, where)
+        cos, sin = self._cos[where, None], self._sin[where, None]
+        for number, layer in enumerate(self._layers):
+            query, key, value = self._project(hidden, layer, cos, sin)
+            self._keys[number][index, :, where] = key
+            self._values[number][index, :, where] = value
+            hidden = self._finish(hidden, self._attend(number, query, rows), layer)
         return self._logits(hidden)
+
+    def _decode_compiled(self, c: compiled.Compiled, hidden: Tensor, slots: Tensor, positions: Tensor) -> Tensor:
+        """One token per slot through the layers: matrix products by torch, everything between them by `decode.c`."""
+        low = self.dtype
+        for number, layer in enumerate(self._layers):
+            packed = F.linear(c.norm(hidden, layer.norm_in, self.eps).to(low), layer.qkv, layer.qkv_bias).float()
+            mixed = c.attend(packed, self._cos, self._sin, self._keys[number], self._values[number], slots, positions, self.heads)
+            hidden = hidden + F.linear(mixed.to(low), layer.out)
+            packed = F.linear(c.norm(hidden, layer.norm_mlp, self.eps).to(low), layer.gate_up).float()
+            hidden = hidden + F.linear(c.gate(packed).to(low), layer.down)
+        return hidden
 
     def _make_room(self, length: int) -> None:
         if length > self.capacity:
             self.grow(max(length, 2 * self.capacity))
 
-    def _rows(self, slots: list[int], positions: list[int]) -> _Rows:
+    def _rows(self, index: Tensor, where: Tensor) -> _Rows:
         """Read the cache in place while most rows in the span are wanted: gathering rows would copy all they hold."""
-        index, where = torch.tensor(slots, device=self.device), torch.tensor(positions, device=self.device)
-        if self._compiled is not None:
-            return _Rows(index, where, 0, 0, None)
-        length = min(self.capacity, -(-(max(positions) + 1) // 16) * 16)
-        span = max(slots) + 1
-        if span > 3 * len(slots):
+        length = min(self.capacity, -(-(int(where.max()) + 1) // 16) * 16)
+        span = int(index.max()) + 1
+        if span > 3 * len(index):
             span = 0
         limits = where
         if span:
@@ -184,7 +197,7 @@ class KvDecoder:
             limits[index] = where
         mask = torch.zeros(len(limits), 1, length, device=self.device)
         mask.masked_fill_(torch.arange(length, device=self.device) > limits[:, None, None], float("-inf"))
-        return _Rows(index, where, span, length, mask)
+        return _Rows(index, span, length, mask)
 
     def _project(self, hidden: Tensor, layer: _Layer, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N, width) -> query (N, heads, d), key and value (N, kv_heads, d), rotated."""
@@ -196,13 +209,8 @@ class KvDecoder:
         turned = turned * cos + torch.cat((-turned[..., half:], turned[..., :half]), -1) * sin
         return turned[:, : self.heads] * self.head_dim ** -0.5, turned[:, self.heads:], value
 
-    def _attend(self, index: int, query: Tensor, key: Tensor, value: Tensor, rows: _Rows) -> Tensor:
-        """(B, heads, d) -> (B, heads * d): one new token per slot against all that its slot holds, and itself."""
-        if self._compiled is not None:
-            mixed = self._compiled(query, key, value, self._keys[index], self._values[index], rows.slots, rows.positions)
-            return mixed.view(len(query), -1)
-        self._keys[index][rows.slots, :, rows.positions] = key
-        self._values[index][rows.slots, :, rows.positions] = value
+    def _attend(self, index: int, query: Tensor, rows: _Rows) -> Tensor:
+        """(B, heads, d) -> (B, heads * d): one query per slot against all its cached positions."""
         length, keys, values = rows.length, self._keys[index], self._values[index]
         if rows.span:
             count = rows.span

@@ -8,7 +8,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from env.errors import EngineError
-from medcopilot.policies import attend
+from medcopilot.policies import compiled
 from medcopilot.policies.base import Sampled, Sampling
 from medcopilot.policies.kv_decoder import KvDecoder, Piece
 from medcopilot.policies.slot_engine import as_key, shared_prefix
@@ -219,25 +219,25 @@ def test_shared_prefix_is_exact() -> None:
 
 
 @pytest.mark.parametrize("kv_heads", [4, 2])
-def test_compiled_and_torch_attention_agree(byte_tokenizer, make_qwen2, kv_heads, monkeypatch) -> None:
-    if attend.load() is None:
+def test_compiled_and_torch_decoding_agree(byte_tokenizer, make_qwen2, kv_heads, monkeypatch) -> None:
+    if compiled.load() is None:
         pytest.skip("no C compiler on this machine: only the torch form exists")
     model = make_qwen2(byte_tokenizer, kv_heads)
-    compiled = KvDecoder(model, slots=6, capacity=64)
-    monkeypatch.setattr(attend, "load", lambda: None)
+    fast = KvDecoder(model, slots=6, capacity=64)
+    monkeypatch.setattr(compiled, "load", lambda: None)
     plain = KvDecoder(model, slots=6, capacity=64)
     pieces = [Piece(slot, 0, prompt(3 + 9 * slot, slot)) for slot in range(6)]
-    assert torch.allclose(compiled.extend(pieces), plain.extend(pieces), atol=1e-5)
+    assert torch.allclose(fast.extend(pieces), plain.extend(pieces), atol=1e-5)
     for step in range(30):
         slots = [n for n in range(6) if step < 20 or n == 5]  # all rows, then one far from the start of the cache
         where = [3 + 9 * slot + (step if step < 20 or slot == 5 else 20) for slot in slots]
-        one, other = (decoder.decode(slots, [7 + slot for slot in slots], where) for decoder in (compiled, plain))
+        one, other = (decoder.decode(slots, [7 + slot for slot in slots], where) for decoder in (fast, plain))
         assert torch.allclose(one, other, atol=1e-4)
 
 
-def test_without_a_compiler_there_is_no_compiled_attention(monkeypatch) -> None:
+def test_without_a_compiler_torch_decodes(monkeypatch) -> None:
     monkeypatch.setenv("MEDCOPILOT_COMPILE", "0")
-    assert attend.load.__wrapped__() is None
+    assert compiled.load.__wrapped__() is None
     monkeypatch.delenv("MEDCOPILOT_COMPILE")
-    monkeypatch.setattr(attend.shutil, "which", lambda name: None)
-    assert attend.load.__wrapped__() is None
+    monkeypatch.setattr(compiled.shutil, "which", lambda name: None)
+    assert compiled.load.__wrapped__() is None
