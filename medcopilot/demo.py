@@ -51,7 +51,7 @@ class Scale:
 
 SCALES = {
     "demo": Scale(patients=1000, train=6000, test=1000, validate=100, expert=4000, detours=0.12, sft_steps=900, pair_tasks=200,
-                  pair_samples=6, expert_pairs=False, grpo_seconds=270, seen=400, unseen=100, warm=200),
+                  pair_samples=6, expert_pairs=False, grpo_seconds=420, seen=400, unseen=100, warm=200),
     "tiny": Scale(patients=60, train=200, test=80, validate=10, expert=100, detours=0.3, sft_steps=20, pair_tasks=8,
                   pair_samples=4, expert_pairs=True, grpo_seconds=15, seen=20, unseen=8, warm=8,
                   stages=("base", "sft", "dpo")),  # a policy that never succeeds has no group that GRPO could learn from
