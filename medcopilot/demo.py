@@ -22,6 +22,10 @@ from env.errors import UserError
 from medcopilot import steps
 
 
+GRPO_GUARD = 540.0
+"""Seconds after which GRPO ends whatever its steps: only a busy machine gets there."""
+
+
 @dataclass(frozen=True)
 class Scale:
     """How much of everything."""
@@ -40,7 +44,7 @@ class Scale:
     pair_samples: int
     expert_pairs: bool
     """Also pair the expert's successes with own failures (a policy that never succeeds has no pairs of its own)."""
-    grpo_seconds: float
+    grpo_steps: int
     seen: int
     """Held-out tasks per dataset, seen templates."""
     unseen: int
@@ -51,9 +55,9 @@ class Scale:
 
 SCALES = {
     "demo": Scale(patients=1000, train=6000, test=1000, validate=100, expert=4000, detours=0.12, sft_steps=900, pair_tasks=200,
-                  pair_samples=6, expert_pairs=False, grpo_seconds=420, seen=400, unseen=100, warm=200),
+                  pair_samples=6, expert_pairs=False, grpo_steps=40, seen=400, unseen=100, warm=200),
     "tiny": Scale(patients=60, train=200, test=80, validate=10, expert=100, detours=0.3, sft_steps=20, pair_tasks=8,
-                  pair_samples=4, expert_pairs=True, grpo_seconds=15, seen=20, unseen=8, warm=8,
+                  pair_samples=4, expert_pairs=True, grpo_steps=1, seen=20, unseen=8, warm=8,
                   stages=("base", "sft", "dpo")),  # a policy that never succeeds has no group that GRPO could learn from
 }
 
@@ -118,7 +122,7 @@ class Demo:
     def grpo(self) -> None:
         builds = json.dumps({name: request.model_dump(mode="json") for name, request in self.builds.items()})
         steps.recipe("grpo", self.threads, f"run={self.out}", f"seed={self.seed}", f"model.checkpoint={self.checkpoint('sft')}",
-                     f"builds={builds}", f"max_seconds={self.scale.grpo_seconds}")
+                     f"builds={builds}", f"max_steps={self.scale.grpo_steps}", f"max_seconds={GRPO_GUARD}")
 
     def evaluate(self) -> None:
         scale, seed = self.scale, self.seed
