@@ -21,7 +21,6 @@ from env.datasets import BuildRequest
 from env.errors import UserError
 from medcopilot import steps
 
-
 GRPO_GUARD = 540.0
 """Seconds after which GRPO ends whatever its steps: only a busy machine gets there."""
 
