@@ -47,7 +47,7 @@ def write_report(out: Path, stages: Sequence[str], seconds: dict[str, float], sc
             "metrics": {name: out / "metrics" / f"{name}.jsonl" for name in stages if name != "base"},
             "chance": chance,
             "comparisons": {**comparisons, **{f"{k} (unseen)": v for k, v in unseen.items()}},
-            "notes": [f"{name}: {value:.0f} s" for name, value in seconds.items()],
+            "notes": ["Seconds of each step: " + ", ".join(f"{name} {value:.0f}" for name, value in seconds.items()) + "."],
         },
     )
     print_table(summary)

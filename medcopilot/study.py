@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -58,8 +59,8 @@ TINY = Design(patients=60, train=200, test=80, expert=100, horizons=(10, 20), se
 class NanoStudy:
     """The steps of the study. Files lie under `out`, summaries under `results`."""
 
-    def __init__(self, out: Path, design: Design, threads: int, results: Path) -> None:
-        self.out, self.design, self.threads, self.results = out, design, threads, results
+    def __init__(self, out: Path, design: Design, threads: int, results: Path, commit: bool) -> None:
+        self.out, self.design, self.threads, self.results, self.commit = out, design, threads, results, commit
         self.builds = {
             name: BuildRequest(train=design.train, test=design.test, patients=design.patients) for name in steps.DATASETS
         }
@@ -115,13 +116,20 @@ class NanoStudy:
             )
             self._step(f"dev-{name}", lambda name=name: self._dev(name))
             curve.append({"steps": length, **self._rate(self.out / "dev" / name)})
-            atomic_write(
-                self.results / "nano-study-sft-curve.json", json.dumps({"design": asdict(self.design), "curve": curve}, indent=2)
-            )
+            self._keep("nano-study-sft-curve", {"design": asdict(self.design), "curve": curve})
+            draw_curve(curve, self.results / "nano-study-sft-curve.png")
             if len(curve) > 1 and curve[-1]["success"] - curve[-2]["success"] < self.design.flat:
                 break
         best = max(curve, key=lambda point: point["success"])
         return f"sft-{int(best['steps'])}"
+
+    def _keep(self, name: str, summary: dict[str, Any]) -> None:
+        """Write a summary into the results folder and, when asked to, commit it."""
+        path = self.results / f"{name}.json"
+        atomic_write(path, json.dumps(summary, indent=1))
+        if self.commit:
+            subprocess.run(["git", "add", str(path)], cwd=steps.ROOT, check=False)
+            subprocess.run(["git", "commit", "-q", "-m", f"Results: {name}", "--", str(path)], cwd=steps.ROOT, check=False)
 
     def _dev(self, name: str) -> None:
         # the expert's tasks are the first of the same seeded order: skipping them keeps the development set apart
@@ -186,9 +194,7 @@ class NanoStudy:
                 **options,
             )
         summary = stage_summary(self._traces([name], "t0"), self._traces([name], "t1"))
-        atomic_write(
-            self.results / f"nano-study-{name}.json", json.dumps({"run": name, "design": asdict(self.design), **summary}, indent=1)
-        )
+        self._keep(f"nano-study-{name}", {"run": name, "design": asdict(self.design), **summary})
 
     def _traces(self, names: Sequence[str], kind: str) -> list[Any]:
         from medcopilot.runs import RunFolder
@@ -215,7 +221,7 @@ class NanoStudy:
                     )
                     for seed in self.design.seeds
                 ]
-        atomic_write(self.results / "nano-study.json", json.dumps(result, indent=1))
+        self._keep("nano-study", result)
         for part in ("seen-t0", "unseen-t0", "seen-t1", "unseen-t1"):
             row = result[part]
             verdict = "excludes 0" if row["ci_low"] > 0 or row["ci_high"] < 0 else "includes 0"
@@ -224,6 +230,27 @@ class NanoStudy:
                 f"{row['tasks']} tasks, {row['clusters']} clusters)"
             )
         return result
+
+
+def draw_curve(curve: Sequence[dict[str, float]], path: Path) -> None:
+    """Development success over SFT steps, with 95 % intervals."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure, axes = pyplot.subplots(figsize=(5, 3), dpi=80)
+    steps_, rates = [point["steps"] for point in curve], [100 * point["success"] for point in curve]
+    spread = [
+        [100 * (point["success"] - point["ci_low"]) for point in curve],
+        [100 * (point["ci_high"] - point["success"]) for point in curve],
+    ]
+    axes.errorbar(steps_, rates, yerr=spread, marker="o", capsize=3)
+    axes.set(xlabel="SFT steps (each point its own annealed run)", ylabel="held-out success, %", ylim=(0, 100))
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:
@@ -239,12 +266,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=int, help="wall-clock of each GRPO run and control")
     parser.add_argument("--expert", type=int, help="expert trajectories in all")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--commit", action="store_true", help="commit each summary to git as its run finishes")
     args = parser.parse_args(argv)
     out = args.out or Path("runs") / f"study-{args.name}"
     design = TINY if args.tiny else Design()
     changes = {name: getattr(args, name) for name in ("seconds", "expert") if getattr(args, name) is not None}
     try:
-        NanoStudy(out, replace(design, **changes), args.threads, out / "results" if args.tiny else RESULTS).run()
+        NanoStudy(out, replace(design, **changes), args.threads, out / "results" if args.tiny else RESULTS, args.commit and not args.tiny).run()
     except UserError as error:
         print(f"study: {error}", file=sys.stderr)
         return 2
