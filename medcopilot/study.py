@@ -272,7 +272,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     design = TINY if args.tiny else Design()
     changes = {name: getattr(args, name) for name in ("seconds", "expert") if getattr(args, name) is not None}
     try:
-        NanoStudy(out, replace(design, **changes), args.threads, out / "results" if args.tiny else RESULTS, args.commit and not args.tiny).run()
+        NanoStudy(
+            out, replace(design, **changes), args.threads, out / "results" if args.tiny else RESULTS, args.commit and not args.tiny
+        ).run()
     except UserError as error:
         print(f"study: {error}", file=sys.stderr)
         return 2
