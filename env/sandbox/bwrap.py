@@ -57,8 +57,9 @@ class BwrapBackend:
         self.mode: layout.Mode = mode or ("root" if os.geteuid() == 0 and _maps_uid(UID_BASE) else "user")
         self._static = layout.static_arguments(self.mode)
         self._filter = filter_program()
-        self._environment = layout.environment()
-        self._site = layout.site_folders()
+        self._python = layout.seen_as(layout.interpreter())
+        self._environment = {**layout.environment(), "PATH": f"{os.path.dirname(self._python)}:/usr/local/bin:/usr/bin:/bin"}
+        self._site = tuple(map(layout.seen_as, layout.site_folders()))
         # Before Linux 5.14 the kernel counts a user's processes across namespaces; the watch on the box remains.
         self._spare = 4096 if self.mode == "user" and _kernel() < (5, 14) else 0
         self._uids = count(os.getpid() % 4096 << 16)
@@ -122,7 +123,7 @@ class BwrapBackend:
                   "isolated": True, "spare_processes": self._spare, "private": ["/workspace", "/tmp", "/dev/shm"],
                   "root": "/workspace", "data": "/data",
                   "shell": "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh"}
-        argv = [self._bwrap, "--args", "4", "--", layout.interpreter(), "-S", "-s", "-P", "-X", "utf8", "-c", BOOT]
+        argv = [self._bwrap, "--args", "4", "--", self._python, "-S", "-s", "-P", "-X", "utf8", "-c", BOOT]
         try:
             return Worker(argv, config, descriptors, self._environment)
         except OSError as error:

@@ -22,6 +22,7 @@ from env.sandbox.base import BoxSpec, Mount
 Mode = Literal["root", "user"]
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = ("/etc/ld.so.cache", "/etc/alternatives")
+_PRIVATE = ("/dev/shm", "/tmp", "/workspace")
 
 
 def interpreter() -> str:
@@ -47,6 +48,12 @@ def bound_folders() -> tuple[str, ...]:
     return tuple(bound)
 
 
+def seen_as(path: str) -> str:
+    """Where a bound host path lies in a box: where it is, unless a private folder of the box would cover it there (a virtual
+    environment in a checkout below /tmp, say)."""
+    return f"/libraries{path}" if any(_inside(path, folder) for folder in _PRIVATE) else path
+
+
 def hidden_folders(bound: Iterable[str], folders: Iterable[Path] = ()) -> list[str]:
     """Folders that a bound one would show and must not: built data, runs, the working directory, our own packages where they are
     installed among the libraries (they hold calculators and the builders of the twins), and `folders`."""
@@ -59,7 +66,7 @@ def hidden_folders(bound: Iterable[str], folders: Iterable[Path] = ()) -> list[s
 
 
 def _hide(folders: list[str]) -> list[str]:
-    return [word for path in folders for word in ("--size", "4096", "--tmpfs", path, "--remount-ro", path)]
+    return [word for path in folders for word in ("--size", "4096", "--tmpfs", seen_as(path), "--remount-ro", seen_as(path))]
 
 
 def environment() -> dict[str, str]:
@@ -80,11 +87,11 @@ def static_arguments(mode: Mode) -> list[str]:
     else:
         arguments += ["--unshare-user", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL"]
     bound = bound_folders()
-    parents = {str(parent) for folder in bound for parent in Path(folder).parents} - {"/"}
+    parents = {str(parent) for folder in bound for parent in Path(seen_as(folder)).parents} - {"/"}
     for folder in [*sorted(parents, key=len), "/etc", "/data"]:  # bubblewrap itself would make them for their owner only
         arguments += ["--perms", "0755", "--dir", folder]
     for folder in bound:
-        arguments += ["--ro-bind", folder, folder]
+        arguments += ["--ro-bind", folder, seen_as(folder)]
     for path in _SYSTEM:
         if os.path.islink(path):
             arguments += ["--symlink", os.readlink(path), path]
@@ -104,7 +111,7 @@ def box_arguments(spec: BoxSpec, mode: Mode) -> list[str]:
     size = str(spec.limits.file_mb << 20)
     beside = {mount.host.parent for mount in spec.mounts}  # keys lie beside the databases
     arguments = [*_hide(hidden_folders(bound_folders(), beside)), "--proc", "/proc", "--dev", "/dev"]
-    for folder in ("/dev/shm", "/tmp", "/workspace"):
+    for folder in _PRIVATE:
         arguments += ["--perms", "1777", "--size", size, "--tmpfs", folder]
     for mount in spec.mounts:
         _check(mount, mode)
