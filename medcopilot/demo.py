@@ -92,7 +92,7 @@ class Demo:
         scale = self.scale
         options = [word for name in steps.DATASETS for word in ("--dataset", name)]
         steps.command("validate", *options, "--limit", scale.validate, "--train", scale.train, "--test", scale.test, "--patients",
-                      scale.patients, "--seed", self.seed, "--json", self.out / "validation.json")
+                      scale.patients, "--seed", self.seed, "--build-seed", self.seed, "--json", self.out / "validation.json")
 
     def expert(self) -> None:
         steps.sample(self.out / "expert", "expert", self.builds, split="train", tasks_per_dataset=self.scale.expert,
