@@ -25,6 +25,8 @@ def write_report(out: Path, stages: Sequence[str], seconds: dict[str, float], sc
     unseen = {f"{b} - {a}": comparison(cold[a], cold[b], slice_name="unseen") for a, b in pairs}
     hot = {f"{b} - {a}": comparison(warm[a], warm[b]) for a, b in pairs}
     chance = _chance(out / "validation.json")
+    # a stage shorter than its logging interval has written no metrics
+    metrics = {name: path for name in stages if (path := out / "metrics" / f"{name}.jsonl").exists()}
     summary = {
         "stages": {stage: stage_summary(cold[stage], warm[stage]) for stage in stages},
         "comparisons": comparisons,
@@ -44,7 +46,7 @@ def write_report(out: Path, stages: Sequence[str], seconds: dict[str, float], sc
         out / "report.html",
         title="Med-Copilot: the whole loop on a laptop",
         extra={
-            "metrics": {name: out / "metrics" / f"{name}.jsonl" for name in stages if name != "base"},
+            "metrics": metrics,
             "chance": chance,
             "comparisons": {**comparisons, **{f"{k} (unseen)": v for k, v in unseen.items()}},
             "notes": ["Seconds of each step: " + ", ".join(f"{name} {value:.0f}" for name, value in seconds.items()) + "."],
