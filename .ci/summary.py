@@ -8,6 +8,7 @@ line in pytest's closing style, and exits with 1 when a part or a test failed or
 
 from __future__ import annotations
 
+import ast
 import sys
 import xml.etree.ElementTree as ET
 from collections import defaultdict
@@ -34,18 +35,29 @@ class Totals:
         """
         self.files += 1
         for case in ET.parse(path).getroot().iter("testcase"):
-            name = f"{case.get('classname', '')}::{case.get('name', '')}"
+            name = "::".join(part for part in (case.get("classname"), case.get("name")) if part)
             on_fixtures = any(item.get("name") == "fixtures" for item in case.iter("property"))
             skip = case.find("skipped")
             if case.find("failure") is not None or case.find("error") is not None:
                 self.failed.append(name)
             elif skip is not None:
-                self.skipped[skip.get("message", "no reason given")].append(name)
+                self.skipped[_reason(skip)].append(name)
             else:
                 self.passed += 1
             if on_fixtures:
                 self.fixtures_skipped += skip is not None
                 self.fixtures_ran += skip is None
+
+
+def _reason(skip: ET.Element) -> str:
+    """Why a test was skipped; a module skipped as a whole has its reason in the text, as (file, line, reason)."""
+    message = skip.get("message", "no reason given")
+    if message == "collection skipped" and skip.text:
+        try:
+            return str(ast.literal_eval(skip.text)[2]).removeprefix("Skipped: ")
+        except (ValueError, SyntaxError, IndexError, TypeError):
+            return skip.text.strip()
+    return message
 
 
 def read_parts(path: Path) -> list[tuple[str, int, int]]:

@@ -42,6 +42,12 @@ def test_skipped_fixture_tests_are_counted_apart(tmp_path):
     assert "0 ran, 1 skipped" in done.stdout
 
 
+def test_a_module_skipped_as_a_whole_says_why(tmp_path):
+    skipped = "<skipped message=\"collection skipped\">('tests/x.py', 3, &quot;Skipped: could not import 'vllm'&quot;)</skipped>"
+    done = summary(tmp_path, [case("a"), f'<testcase classname="" name="tests.x">{skipped}</testcase>'])
+    assert "    could not import 'vllm'\n      tests.x\n" in done.stdout
+
+
 def test_a_failed_part_without_a_failed_test_is_a_failure(tmp_path):
     done = summary(tmp_path, [case("a")], parts="make test\t2\t12\n")
     assert done.returncode == 1
