@@ -15,7 +15,6 @@ from env.actions import (
     Action,
     CodeExecution,
     Debugging,
-    InfoParams,
     RequestInfo,
     Submit,
     Terminal,
@@ -38,7 +37,8 @@ class Observation(Record):
     problem: str = ""
     """`format`, `schema` or `not_allowed` when the action was refused."""
     execution: Execution | None = None
-    info: InfoParams | None = None
+    action: Action | None = None
+    """What the text was parsed as; None when it was no action."""
 
 
 class Episode:
@@ -72,6 +72,7 @@ class Episode:
         if self.ended:
             raise RuntimeError("the episode has ended: make a new one")
         self.turns += 1
+        parsed: Action | None = None
         try:
             parsed = parse_action(action) if isinstance(action, str) else action
             self._check_allowed(parsed)
@@ -80,6 +81,7 @@ class Episode:
             observation = Observation(text=str(error)[: self.view.limits.observation_chars], problem=error.kind)
         if not observation.ended and self.turns >= self.view.limits.turns:
             observation = observation.model_copy(update={"ended": "turns"})
+        observation = observation.model_copy(update={"action": parsed})
         self.ended = observation.ended
         return observation
 
@@ -104,7 +106,7 @@ class Episode:
             return Observation(text="Submitted.", ended="submit")
         if isinstance(action, RequestInfo):
             text = describe_data(self.mounts, action.params, self.view.limits.observation_chars)
-            return Observation(text=text, info=action.params)
+            return Observation(text=text)
         if isinstance(action, Terminal):
             return self._run(Program(source=action.params.command, language="shell"))
         if isinstance(action, CodeExecution):

@@ -13,9 +13,8 @@ import time
 from concurrent.futures import Executor
 from typing import Any
 
-from env.actions import parse_action
 from env.episode import Observation
-from env.errors import ActionError, InfrastructureError, UserError
+from env.errors import InfrastructureError, UserError
 from env.gym import Gym
 from env.task import TaskView
 from medcopilot.agent.conversation import open_talk
@@ -110,11 +109,8 @@ async def _converse(job: Job, view: TaskView, talk: Any, episode: Any, turns: li
 
 def _note(turn: Turn, observation: Observation) -> None:
     """Write into the turn what the action was and what came of it."""
-    try:
-        action = parse_action(turn.reply)
+    if (action := observation.action) is not None:
         turn.action, turn.params = action.action, action.params.model_dump(mode="json", exclude_unset=True)
-    except ActionError:
-        turn.action = None
     turn.problem, turn.observation = observation.problem, observation.text
     if observation.execution is not None:
         run = observation.execution

@@ -23,9 +23,10 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from env.errors import UserError
 from medcopilot.data.rows import read_rows
 from medcopilot.train import loop
-from medcopilot.train.model import Checkpoint, CheckpointMeta
-from medcopilot.train.policy import check_tokenizer, check_vocabulary, load_policy, peft_settings, recipe_digest
+from medcopilot.train.model import Checkpoint
+from medcopilot.train.policy import check_vocabulary, peft_settings
 from medcopilot.train.settings import DpoConfig
+from medcopilot.train.stage import train_on_rows
 
 COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids", "chosen_mask", "rejected_mask")
 
@@ -72,21 +73,7 @@ def run_dpo(config: DpoConfig) -> loop.StageResult:
     _quiet()
     arguments = _arguments(config)  # first: under ZeRO-3 it decides how weights are loaded
     rows = read_rows(config.data, COLUMNS)
-    source = load_policy(config.model, config.seed)
-    check_tokenizer(config.data, source.tokenizer)
-    recipe = recipe_digest(config, rows, source.digest)
-    if loop.finished(config, recipe):
-        return loop.StageResult(config.checkpoint, 0, 0, 0.0, None)
-    kept = _fitting(config, rows, source)
-    state = loop.resumable(config, recipe)
-    trainer, horizon, progress = build_trainer(config, arguments, source, kept)
-    loop.train(trainer, config, horizon, progress, state)
-    meta = CheckpointMeta(profile=source.meta.profile, policy_version=source.meta.policy_version + 1, stage=config.name,
-                          parent=source.digest, recipe=recipe, details={"steps": trainer.state.global_step, "pairs": len(kept),
-                                                                        "seconds": round(horizon.elapsed(), 1)})
-    loop.finish(trainer, source.tokenizer, config, meta)
-    return loop.StageResult(config.checkpoint, trainer.state.global_step, progress.tokens, horizon.elapsed() - horizon.before,
-                            progress.loss)
+    return train_on_rows(config, rows, arguments, unit="pairs", fitting=_fitting, build=build_trainer)
 
 
 def build_trainer(config: DpoConfig, arguments: TrlConfig, source: Checkpoint, rows: list[dict[str, Any]]

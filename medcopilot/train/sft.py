@@ -21,9 +21,10 @@ from env.errors import UserError
 from medcopilot.data.rows import read_rows
 from medcopilot.train import loop
 from medcopilot.train.batches import IGNORE, PadRight, SftRows, TokenBatches
-from medcopilot.train.model import Checkpoint, CheckpointMeta
+from medcopilot.train.model import Checkpoint
 from medcopilot.train.policy import check_tokenizer, check_vocabulary, load_policy, peft_settings, recipe_digest
 from medcopilot.train.settings import ModelConfig, SftConfig
+from medcopilot.train.stage import train_on_rows
 
 __all__ = ["ExactSftTrainer", "ModelConfig", "SftConfig", "check_tokenizer", "compact_loss", "load_policy", "peft_settings",
            "recipe_digest", "run_sft"]
@@ -81,21 +82,7 @@ def run_sft(config: SftConfig) -> loop.StageResult:
     loop.prepare_torch(config)
     arguments = _arguments(config)  # first: under ZeRO-3 it decides how weights are loaded
     rows = read_rows(config.data, ("input_ids", "labels"))
-    source = load_policy(config.model, config.seed)
-    check_tokenizer(config.data, source.tokenizer)
-    recipe = recipe_digest(config, rows, source.digest)
-    if loop.finished(config, recipe):
-        return loop.StageResult(config.checkpoint, 0, 0, 0.0, None)
-    kept = _fitting(config, rows, source)
-    state = loop.resumable(config, recipe)
-    trainer, horizon, progress = _build(config, arguments, source, kept)
-    loop.train(trainer, config, horizon, progress, state)
-    meta = CheckpointMeta(profile=source.meta.profile, policy_version=source.meta.policy_version + 1, stage=config.name,
-                          parent=source.digest, recipe=recipe, details={"steps": trainer.state.global_step, "rows": len(kept),
-                                                                        "seconds": round(horizon.elapsed(), 1)})
-    loop.finish(trainer, source.tokenizer, config, meta)
-    return loop.StageResult(config.checkpoint, trainer.state.global_step, progress.tokens, horizon.elapsed() - horizon.before,
-                            progress.loss)
+    return train_on_rows(config, rows, arguments, unit="rows", fitting=_fitting, build=_build)
 
 
 def _fitting(config: SftConfig, rows: list[dict[str, Any]], source: Checkpoint) -> list[dict[str, Any]]:
