@@ -37,7 +37,8 @@ def brevity(rollout: Rollout) -> float:
     """1 for a correct answer in one turn, falling linearly to 0 at the turn limit; 0 for a wrong answer."""
     if not rollout.score or rollout.turn_limit <= 1:
         return rollout.score or 0.0
-    return rollout.score * max(0.0, 1.0 - (rollout.turns - 1) / (rollout.turn_limit - 1))
+    share = 1.0 - (rollout.turns - 1) / (rollout.turn_limit - 1)
+    return rollout.score * min(1.0, max(0.0, share))  # a rollout without a turn is not briefer than one with one
 
 
 TERMS: dict[str, Callable[[Rollout], float]] = {"outcome": outcome, "format": format_term, "brevity": brevity}

@@ -1,7 +1,7 @@
 """Reward terms."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rewards.shaping import TERMS, Rollout, check_weights, total
@@ -11,6 +11,7 @@ ROLLOUTS = st.builds(lambda score, turns, share, limit: Rollout(score, turns, in
 
 
 @given(ROLLOUTS)
+@example(Rollout(score=1.0, turns=0, refused=0, turn_limit=2))
 def test_terms_lie_between_zero_and_one(rollout: Rollout) -> None:
     for term in TERMS.values():
         assert 0.0 <= term(rollout) <= 1.0
