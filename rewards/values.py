@@ -16,7 +16,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import permutations
@@ -178,7 +178,7 @@ def readings(value: Any, width: int) -> Iterator[list[Row]]:
             candidates.append(parsed)
     for candidate in candidates:
         for table in _structured(candidate, width):
-            if all(_scalar(cell) for row in table for cell in row):
+            if _scalars(cell for row in table for cell in row):
                 yield table
     if isinstance(value, str):
         lines = [line.strip() for line in value.strip().splitlines() if line.strip()]
@@ -194,7 +194,7 @@ def _structured(value: Any, width: int) -> Iterator[list[Row]]:
         cells = list(value.values())
         if cells and all(isinstance(cell, list | tuple) for cell in cells) and len({len(cell) for cell in cells}) == 1:
             yield [tuple(row) for row in zip(*cells, strict=True)]
-        elif all(_scalar(cell) for cell in cells):
+        elif _scalars(cells):
             yield [tuple(cells)]
             yield [(key, cell) for key, cell in value.items()]
         elif all(isinstance(cell, dict) for cell in cells) and len({len(cell) for cell in cells}) == 1:
@@ -204,40 +204,48 @@ def _structured(value: Any, width: int) -> Iterator[list[Row]]:
     if not isinstance(value, list | tuple):
         yield [(value,)]
         return
-    if all(_scalar(item) for item in value):
+    if _scalars(value):
         yield [(item,) for item in value]
         if width > 1 and value:
             yield [tuple(value)]
         return
     rows = [tuple(item.values()) if isinstance(item, dict) else tuple(item) if isinstance(item, list | tuple) else (item,)
             for item in value]
-    if all(_scalar(cell) for row in rows for cell in row):
+    if _scalars(cell for row in rows for cell in row):
         yield rows
     elif len(rows) == 1 and len(rows[0]) == 1:
         yield from _structured(rows[0][0], width)
+
+
+_PLAIN = frozenset({type(None), bool, int, float, str})
 
 
 def _scalar(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
+def _scalars(values: Iterable[Any]) -> bool:
+    """Whether all are scalars; long lists of one type are an attack's favourite and cost next to nothing this way."""
+    values = list(values)
+    return _PLAIN.issuperset(map(type, values)) or all(map(_scalar, values))
+
+
 def _count(value: Any) -> int:
     """Cells in `value`; refuses what is no plain answer."""
     total, level = 0, [value]
     for _depth in range(6):
+        kinds = set(map(type, level))
+        if kinds <= _PLAIN:
+            _refuse_extremes(level, kinds)
+            return total + len(level)
         deeper: list[Any] = []
         for item in level:
-            if isinstance(item, float) and not math.isfinite(item):
-                raise NotPlain("NaN or infinity")
-            if isinstance(item, str) and len(item) > MAX_TEXT:
-                raise NotPlain(f"text of more than {MAX_TEXT} characters")
-            if isinstance(item, int) and item.bit_length() > 512:
-                raise NotPlain("a number of more than 512 bits")
             if isinstance(item, dict):
                 deeper.extend(item.values())
             elif isinstance(item, list | tuple):
                 deeper.extend(item)
             elif _scalar(item):
+                _refuse_extremes([item], {type(item)})
                 total += 1
             else:
                 raise NotPlain(f"a {type(item).__name__}")
@@ -247,6 +255,16 @@ def _count(value: Any) -> int:
             return total
         level = deeper
     raise NotPlain("nested too deeply")
+
+
+def _refuse_extremes(scalars: list[Any], kinds: set[type]) -> None:
+    if any(issubclass(kind, float) for kind in kinds) and not all(
+            math.isfinite(item) for item in scalars if isinstance(item, float)):
+        raise NotPlain("NaN or infinity")
+    if any(issubclass(kind, str) for kind in kinds) and max(len(item) for item in scalars if isinstance(item, str)) > MAX_TEXT:
+        raise NotPlain(f"text of more than {MAX_TEXT} characters")
+    if any(issubclass(kind, int) for kind in kinds) and max(item.bit_length() for item in scalars if isinstance(item, int)) > 512:
+        raise NotPlain("a number of more than 512 bits")
 
 
 def _printed(text: str) -> Any:

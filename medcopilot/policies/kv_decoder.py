@@ -24,6 +24,9 @@ from medcopilot.policies import compiled
 
 CHUNK = 1024
 """Tokens of one conversation that go through the layers at once: bounds the memory of attention scores."""
+SHORT = 256
+"""Up to so many new tokens of a conversation are read by the compiled loop, which goes token by token: for longer ones the
+batched products over whole prompts win."""
 
 
 class Piece(NamedTuple):
@@ -138,6 +141,8 @@ class KvDecoder:
     def extend(self, pieces: list[Piece]) -> Tensor:
         """Feed new tokens; logits after the last token of each piece, (B, vocabulary), float32."""
         self._make_room(max(piece.start + len(piece.ids) for piece in pieces))
+        if self._compiled is not None and max(len(piece.ids) for piece in pieces) <= SHORT:
+            return self._extend_compiled(self._compiled, pieces)
         last = []
         for piece in pieces:
             while len(piece.ids) > CHUNK:
@@ -151,6 +156,11 @@ class KvDecoder:
             batches[-1].append(piece)
             tokens += len(piece.ids)
         return torch.cat([self._logits(self._ragged(batch)) for batch in batches])
+
+    @property
+    def merges(self) -> bool:
+        """Whether reading and decoding are best done in one `extend`."""
+        return self._compiled is not None
 
     @torch.no_grad()
     def decode(self, slots: list[int], tokens: list[int], positions: list[int]) -> Tensor:
@@ -169,6 +179,15 @@ class KvDecoder:
             self._values[number][index, :, where] = value
             hidden = self._finish(hidden, self._attend(number, query, rows), layer)
         return self._logits(hidden)
+
+    def _extend_compiled(self, c: compiled.Compiled, pieces: list[Piece]) -> Tensor:
+        """All tokens of all pieces as rows of one step: `decode.c` stores and reads the cache row after row, so that a token sees
+        those before it."""
+        lengths = torch.tensor([len(piece.ids) for piece in pieces])
+        slots = torch.tensor([piece.slot for piece in pieces]).repeat_interleave(lengths)
+        positions = torch.tensor([place for piece in pieces for place in range(piece.start, piece.start + len(piece.ids))])
+        hidden = self._embedding[torch.tensor([token for piece in pieces for token in piece.ids])]
+        return self._logits(self._decode_compiled(c, hidden, slots, positions)[lengths.cumsum(0) - 1])
 
     def _decode_compiled(self, c: compiled.Compiled, hidden: Tensor, slots: Tensor, positions: Tensor) -> Tensor:
         """One token per slot through the layers: matrix products by torch, everything between them by `decode.c`."""

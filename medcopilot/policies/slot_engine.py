@@ -13,6 +13,7 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from medcopilot.policies.base import Sampled, Sampling
 from medcopilot.policies.kv_decoder import KvDecoder, Piece
@@ -118,16 +119,27 @@ class SlotEngine:
 
     def step(self) -> list[tuple[int, Sampled]]:
         """Admit what waits, then one token for everything active. Returns what finished."""
-        finished = self._admit()
-        if self._active:
-            active = self._active
-            logits = self.decoder.decode([work.slot for work in active], [work.out[-1] for work in active],
-                                         [len(work.ids) + len(work.out) - 1 for work in active])
-            self.computed_tokens += len(active)
-            finished += self._append(active, logits)
-        return finished
+        admitted, pieces = self._admit()
+        active = self._active
+        self.computed_tokens += len(active) + sum(len(piece.ids) for piece in pieces)
+        if not admitted and not active:
+            return []
+        if self.decoder.merges:
+            next_ones = [Piece(work.slot, len(work.ids) + len(work.out) - 1, work.out[-1:]) for work in active]
+            logits = self.decoder.extend(pieces + next_ones)
+        else:
+            parts = [self.decoder.extend(pieces)] if admitted else []
+            if active:
+                parts.append(self.decoder.decode([work.slot for work in active], [work.out[-1] for work in active],
+                                                 [len(work.ids) + len(work.out) - 1 for work in active]))
+            logits = torch.cat(parts)
+        for work in admitted:
+            self._slots[work.slot].held = work.key
+        self._active = active + admitted
+        return self._append(admitted + active, logits)
 
-    def _admit(self) -> list[tuple[int, Sampled]]:
+    def _admit(self) -> tuple[list[Work], list[Piece]]:
+        """What joins the batch, and the tokens of each that are not cached yet."""
         admitted: list[Work] = []
         pieces: list[Piece] = []
         later: list[Work] = []
@@ -155,16 +167,9 @@ class SlotEngine:
             pieces.append(Piece(work.slot, cached, work.ids[cached:]))
             self.reused_tokens += cached
         self._waiting.extendleft(reversed(later))
-        if not admitted:
-            return []
-        self.computed_tokens += sum(len(piece.ids) for piece in pieces)
-        logits = self.decoder.extend(pieces)
-        for work in admitted:
-            self._slots[work.slot].held = work.key
-        self._active = self._active + admitted
-        return self._append(admitted, logits)
+        return admitted, pieces
 
-    def _append(self, works: list[Work], logits: object) -> list[tuple[int, Sampled]]:
+    def _append(self, works: list[Work], logits: torch.Tensor) -> list[tuple[int, Sampled]]:
         draws = uniforms([work.sampling.seed for work in works], [len(work.ids) + len(work.out) for work in works])
         ids, logprobs = choose(logits, [work.sampling.temperature for work in works],
                                [work.sampling.top_p for work in works], draws)

@@ -94,3 +94,15 @@ def collate(rows: list[Row], pad_id: int) -> dict[str, Tensor]:
         batch["tool_mask"][index, :length] = torch.tensor(row.mask[split:])
         batch["old_per_token_logps"][index, :length] = torch.tensor(row.logprobs[split:])
     return batch
+
+
+def per_episode(advantages: Tensor, lengths: Tensor, tokens: Tensor, rollouts: Tensor) -> Tensor:
+    """Advantages under which a sum over tokens divided by all `tokens` is the mean over `rollouts` of each one's mean over tokens.
+
+    Args:
+        advantages: (B,).
+        lengths: (B,), sampled tokens of each rollout.
+        tokens: sampled tokens of all rollouts, on all ranks.
+        rollouts: those that have any.
+    """
+    return advantages * (tokens / rollouts) / lengths.clamp(min=1)

@@ -51,6 +51,9 @@ class LossSettings(Config):
 
     type: Literal["dapo", "cispo"] = "dapo"
     """[loss_type] Those that are normalised by the tokens of all micro-batches: micro-batches differ in rows."""
+    average: Literal["token", "episode"] = "token"
+    """What weighs the same: each sampled token, or each rollout (the mean over its tokens). `token` is the unbiased gradient;
+    `episode` has less noise where failures ramble on."""
     clip_low: float = Field(0.2, gt=0, lt=1)
     """[epsilon]"""
     clip_high: float = Field(0.28, gt=0)
@@ -122,7 +125,8 @@ def run_grpo(config: GrpoConfig) -> loop.StageResult:
     horizon = loop.Horizon(config.max_steps, config.max_seconds)
     progress = loop.Progress(config, horizon)
     with open_stream(config, source, arguments.process_index) as (stream, sync):
-        trainer = StreamGRPOTrainer(stream=stream, sync=sync, model=source.model, args=arguments, processing_class=source.tokenizer)
+        trainer = StreamGRPOTrainer(stream=stream, sync=sync, model=source.model, args=arguments, processing_class=source.tokenizer,
+                                    episode_average=config.loss.average == "episode")
         trainer.horizon, trainer.stage_optimizer, trainer.progress = horizon, config.optimizer, progress
         saver = StreamState(stream)
         saver.restore(state)

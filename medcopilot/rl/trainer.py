@@ -24,7 +24,7 @@ from torch import Tensor
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from medcopilot.rl.batch import collate, rows_of, split_rows
+from medcopilot.rl.batch import collate, per_episode, rows_of, split_rows
 from medcopilot.rl.stream import TrajectoryStream
 from medcopilot.train import loop
 
@@ -42,16 +42,18 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
     Args:
         stream: where groups come from.
         sync: makes the engine serve the model's present weights; returns their version.
+        episode_average: every rollout weighs the same, however many tokens it has; otherwise every token does.
     """
 
     def __init__(self, *, stream: TrajectoryStream, sync: Callable[[], int], model: Any, args: GRPOConfig, processing_class: Any,
-                 **rest: Any) -> None:
+                 episode_average: bool = False, **rest: Any) -> None:
         # TRL draws prompts from a dataset; ours are placeholders, one per group, enough for many steps
         placeholders = Dataset.from_dict({"prompt": ["stream"] * (args.generation_batch_size // args.num_generations) * 100})
         super().__init__(model=model, reward_funcs=no_reward, args=args, train_dataset=placeholders,
                          processing_class=processing_class, **rest)
         self.stream = stream
         self.sync = sync
+        self.episode_average = episode_average
         self._synced: int | None = None
         self._update_clock: float | None = None
         self._last_logps: Tensor | None = None
@@ -85,10 +87,13 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
         parts = split_rows(rows_of(harvest.groups), self.args.steps_per_generation)
         padded = [collate(part, self._tokenizer.pad_token_id) for part in parts]
         batches = [{name: tensor.to(device) for name, tensor in batch.items()} for batch in padded]
-        counted = torch.stack([(batch["completion_mask"] * batch["tool_mask"]).sum() for batch in batches]).sum()
-        everywhere = self.accelerator.gather(counted).sum()
-        for batch in batches:
-            batch["num_items_in_batch"] = everywhere
+        lengths = [(batch["completion_mask"] * batch["tool_mask"]).sum(1) for batch in batches]  # sampled tokens per rollout
+        counted = torch.stack([torch.stack([length.sum(), (length > 0).sum()]) for length in lengths]).sum(0)
+        tokens, rollouts = self.accelerator.gather(counted[None]).sum(0)
+        for batch, length in zip(batches, lengths, strict=True):
+            batch["num_items_in_batch"] = tokens
+            if self.episode_average:
+                batch["advantages"] = per_episode(batch["advantages"], length, tokens, rollouts)
             if self.beta != 0.0:
                 batch["ref_per_token_logps"] = self._reference(batch)
         self._update_clock = time.perf_counter()

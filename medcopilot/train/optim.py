@@ -150,4 +150,7 @@ def make_optimizer(model: torch.nn.Module, config: OptimizerConfig) -> torch.opt
         return MuonAdamW(matrices, others, config)
     groups = [{"params": [p for _, p in named if p.ndim >= 2], "weight_decay": config.weight_decay},
               {"params": [p for _, p in named if p.ndim < 2], "weight_decay": 0.0}]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.lr, betas=config.betas)
+    groups = [g for g in groups if g["params"]]
+    if config.name == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.betas[0])
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)

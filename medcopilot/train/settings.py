@@ -18,9 +18,11 @@ from medcopilot.train.model import NanoShape
 class OptimizerConfig(Config):
     """How weights move. The defaults are the nano policy's SFT."""
 
-    name: Literal["muon", "adamw"] = "muon"
+    name: Literal["muon", "adamw", "sgd"] = "muon"
+    """`sgd`: with momentum `betas[0]`. A policy gradient is mostly noise, and AdamW's division gives every weight an equal share of
+    it; plain descent moves the weights in which the signal is."""
     lr: float = Field(0.002, gt=0)
-    """AdamW's rate (with `muon`: that of embeddings, biases and norms)."""
+    """AdamW's or SGD's rate (with `muon`: that of embeddings, biases and norms)."""
     muon_lr: float = Field(0.008, gt=0)
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = Field(0.0, ge=0)

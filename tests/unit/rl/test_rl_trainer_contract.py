@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from trl import GRPOConfig
 
-from medcopilot.rl.batch import Row, collate, rows_of, split_rows
+from medcopilot.rl.batch import Row, collate, per_episode, rows_of, split_rows
 from medcopilot.rl.stream import RolloutSettings, TrajectoryStream, judge
 from medcopilot.rl.tasks import TaskSampler
 from medcopilot.rl.trainer import StreamGRPOTrainer
@@ -122,6 +122,25 @@ def test_loss_and_gradient_equal_the_hand_computed_ones(tmp_path, tokenizer, tas
     expected.backward()
     for (name, one), (_, other) in zip(trainer.model.named_parameters(), reference.named_parameters(), strict=True):
         assert torch.allclose(one.grad, other.grad, atol=1e-5), name
+
+
+def test_episode_average_is_the_mean_over_rollouts_of_their_means(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
+    trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=2)
+    groups = [random_group(task_of, trace_of, trainer.stream.settings, seed, failed=(3,)) for seed in (1, 2)]
+    reference = tiny_model().train()
+    graded = [(trace, advantage) for group in groups
+              for trace, reward, advantage in zip(group.traces, group.rewards, group.advantages, strict=True) if reward is not None]
+    expected = []
+    for trace, advantage in graded:
+        logps = torch.log_softmax(reference(torch.tensor([trace.tokens.ids])).logits[0].float(), -1)
+        wanted = [place for place in range(1, len(trace.tokens.mask)) if trace.tokens.mask[place]]
+        ratio = torch.stack([(logps[place - 1, trace.tokens.ids[place]] - trace.tokens.logprobs[place]).exp() for place in wanted])
+        expected.append(-torch.minimum(ratio.clamp(max=CAP) * advantage, ratio.clamp(1 - LOW, 1 + HIGH) * advantage).mean())
+    parts = as_parts(groups, 2)
+    for part in parts:
+        lengths = (part["completion_mask"] * part["tool_mask"]).sum(1)
+        part["advantages"] = per_episode(part["advantages"], lengths, part["num_items_in_batch"], torch.tensor(len(graded)))
+    assert whole_loss(trainer, parts).item() == pytest.approx(torch.stack(expected).mean().item(), abs=1e-5)
 
 
 @pytest.mark.parametrize("compact", [True, False])

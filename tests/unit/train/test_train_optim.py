@@ -63,6 +63,16 @@ def test_embeddings_and_vectors_go_to_adamw() -> None:
     assert [(group["lr"], len(group["params"])) for group in optimizer.param_groups] == [(0.5, 1), (0.1, 3)]
 
 
+def test_sgd_moves_along_the_gradient_with_momentum() -> None:
+    model = torch.nn.Linear(2, 1, bias=False)
+    optimizer = make_optimizer(model, OptimizerConfig(name="sgd", lr=0.1, betas=(0.5, 0.9)))
+    start, gradient = model.weight.detach().clone(), torch.tensor([[1.0, -3.0]])
+    for _ in range(2):
+        model.weight.grad = gradient.clone()
+        optimizer.step()
+    assert torch.allclose(model.weight, start - 0.1 * (1 + 1.5) * gradient)
+
+
 def test_schedule_writes_where_the_optimiser_reads() -> None:
     params = [*parameters(), torch.nn.Parameter(torch.ones(5))]
     config = OptimizerConfig(muon_lr=1.0, lr=0.1, warmup_steps=2, hold=0.5, floor=0.0, schedule="hold_linear")
