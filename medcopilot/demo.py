@@ -21,7 +21,7 @@ from env.datasets import BuildRequest
 from env.errors import UserError
 from medcopilot import steps
 
-GRPO_GUARD = 540.0
+GRPO_GUARD = 660.0
 """Seconds after which GRPO ends whatever its steps: only a busy machine gets there."""
 
 
@@ -54,7 +54,7 @@ class Scale:
 
 SCALES = {
     "demo": Scale(patients=1000, train=6000, test=1000, validate=100, expert=4000, detours=0.12, sft_steps=900, pair_tasks=200,
-                  pair_samples=6, expert_pairs=False, grpo_steps=40, seen=400, unseen=100, warm=200),
+                  pair_samples=6, expert_pairs=False, grpo_steps=70, seen=400, unseen=100, warm=200),
     "tiny": Scale(patients=60, train=200, test=80, validate=10, expert=100, detours=0.3, sft_steps=20, pair_tasks=8,
                   pair_samples=4, expert_pairs=True, grpo_steps=1, seen=20, unseen=8, warm=8,
                   stages=("base", "sft", "dpo")),  # a policy that never succeeds has no group that GRPO could learn from
@@ -98,7 +98,7 @@ class Demo:
         steps.sample(self.out / "expert", "expert", self.builds, split="train", tasks_per_dataset=self.scale.expert,
                      detours=self.scale.detours, seed=self.seed)
         steps.command("export", "sft", self.out / "expert", "--out", self.out / "data" / "sft.jsonl", "--tokenizer",
-                      self.out / "tokenizer", "--new-tokenizer", 1024)
+                      self.out / "tokenizer", "--new-tokenizer", 2048)
 
     def sft(self) -> None:
         steps.random_weights(self.out / "tokenizer", self.checkpoint("base"), self.seed)
@@ -119,8 +119,9 @@ class Demo:
                      f"model.checkpoint={self.checkpoint('sft')}")
 
     def grpo(self) -> None:
+        # from DPO's checkpoint: each stage goes on where the one before it ended
         builds = json.dumps({name: request.model_dump(mode="json") for name, request in self.builds.items()})
-        steps.recipe("grpo", self.threads, f"run={self.out}", f"seed={self.seed}", f"model.checkpoint={self.checkpoint('sft')}",
+        steps.recipe("grpo", self.threads, f"run={self.out}", f"seed={self.seed}", f"model.checkpoint={self.checkpoint('dpo')}",
                      f"builds={builds}", f"max_steps={self.scale.grpo_steps}", f"max_seconds={GRPO_GUARD}")
 
     def evaluate(self) -> None:

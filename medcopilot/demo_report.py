@@ -13,7 +13,7 @@ from medcopilot.evaluation.stages import comparison, stage_summary
 from medcopilot.report.build import build_report
 from medcopilot.runs import RunFolder
 
-PAIRS = (("sft", "grpo"), ("sft", "dpo"), ("base", "sft"))
+PAIRS = (("sft", "grpo"), ("dpo", "grpo"), ("sft", "dpo"), ("base", "sft"))
 
 
 def write_report(out: Path, stages: Sequence[str], seconds: dict[str, float], scale: dict[str, Any], seed: int) -> dict[str, Any]:

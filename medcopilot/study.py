@@ -89,7 +89,7 @@ class NanoStudy:
         each = self.design.expert // len(self.builds)
         steps.sample(self.out / "expert", "expert", self.builds, split="train", tasks_per_dataset=each, detours=self.design.detours)
         steps.command(
-            "export", "sft", self.out / "expert", "--out", self.rows, "--tokenizer", self.out / "tokenizer", "--new-tokenizer", 1024
+            "export", "sft", self.out / "expert", "--out", self.rows, "--tokenizer", self.out / "tokenizer", "--new-tokenizer", 2048
         )
 
     @property

@@ -16,7 +16,7 @@ def run(
     out: Annotated[Path, typer.Option(help="File to write: .jsonl or .parquet. A card is written beside it.")],
     tokenizer: Annotated[str, typer.Option(help="Folder of a tokenizer or of the checkpoint to be trained, or a hub name.")],
     new_tokenizer: Annotated[int | None, typer.Option(
-        help="Fit a nano tokenizer of this many entries (1024) to these runs and save it in the --tokenizer folder first. "
+        help="Fit a nano tokenizer of this many entries (2048) to these runs and save it in the --tokenizer folder first. "
              "A folder that exists is used as it is.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Leave out episodes with more tokens.")] = None,
     per_task: Annotated[int | None, typer.Option(help="Most rows per task (sft: no limit, dpo: 2).")] = None,
@@ -31,7 +31,7 @@ def run(
 
     Examples:
 
-        medcopilot export sft runs/expert --out runs/demo/sft.jsonl --tokenizer runs/demo/tokenizer --new-tokenizer 1024
+        medcopilot export sft runs/expert --out runs/demo/sft.jsonl --tokenizer runs/demo/tokenizer --new-tokenizer 2048
 
         medcopilot export dpo runs/own --out runs/demo/dpo.jsonl --tokenizer runs/demo/checkpoints/sft --limit 400
     """

@@ -1,9 +1,10 @@
 """The nano profile's tokenizer: a small byte-level BPE in the Qwen2.5 chat format.
 
 Promises: any text survives encoding and decoding unchanged; every digit is its own token, so numbers are copied digit by
-digit; real newlines and the two characters `\\n` (a newline inside a JSON string) are never merged into anything else;
-within a line merges may cross spaces ("super-words"), which makes programs short. Special tokens and their roles are those
-of Qwen2.5: `<|endoftext|>` pads, `<|im_end|>` ends a turn.
+digit; real newlines and the two characters `\\n` (a newline inside a JSON string) are never merged into anything else; words
+are learnt before anything larger, so that a word is, as a rule, the same tokens wherever it stands and can be copied; merges
+across spaces and signs follow ("super-words"; A. Liu et al. 2025, SuperBPE, arXiv 2503.13423), which makes programs short.
+Special tokens and their roles are those of Qwen2.5: `<|endoftext|>` pads, `<|im_end|>` ends a turn.
 Does not cover: rendering conversations to ids (`medcopilot.agent.render`).
 """
 
@@ -14,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from env.errors import UserError
 from medcopilot.train.folders import write_folder
@@ -26,6 +27,10 @@ PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 SPECIALS = (PAD, START, END)
 SMALLEST = len(SPECIALS) + 256
 """The special tokens and one token per byte."""
+WORDS_SHARE = 0.7
+"""Of the entries beyond `SMALLEST`: what words and their parts get; the rest are super-words."""
+_PRIVATE = 0xF0000
+"""First character of Unicode's private plane."""
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -38,7 +43,7 @@ _ROLES = ("system", "user", "assistant")
 _SPECIAL = re.compile("|".join(re.escape(token) for token in SPECIALS))
 
 
-def train_tokenizer(texts: Iterable[str], size: int = 1024, *, max_repeats: int = 64, max_token_chars: int = 24
+def train_tokenizer(texts: Iterable[str], size: int = 2048, *, max_repeats: int = 64, max_token_chars: int = 48
                     ) -> PreTrainedTokenizerFast:
     """A tokenizer fitted to `texts` (message contents or whole conversations; special tokens in them are ignored).
 
@@ -50,25 +55,73 @@ def train_tokenizer(texts: Iterable[str], size: int = 1024, *, max_repeats: int 
     Raises:
         UserError: `size` is too small, or there is no text.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     if size < SMALLEST:
         raise UserError(f"a tokenizer of {size} entries cannot hold every byte: choose at least {SMALLEST}")
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split("\n", behavior="isolated"),
-        pre_tokenizers.Split("\\n", behavior="isolated"),
-        pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=list(SPECIALS), min_frequency=2, show_progress=False,
-                                  initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), max_token_length=max_token_chars)
     lines = _capped_lines(texts, max_repeats)
     if not lines:
         raise UserError("there is no text to fit a tokenizer to: give runs with finished episodes")
-    backend.train_from_iterator(_spread(lines), trainer)
+    words = Tokenizer(models.BPE())
+    words.pre_tokenizer = _splitting(pre_tokenizers.Split(Regex(r"\p{L}+|[^\p{L}]"), behavior="isolated"))
+    words.train_from_iterator(_spread(lines), trainers.BpeTrainer(
+        vocab_size=SMALLEST + int(WORDS_SHARE * (size - SMALLEST)), special_tokens=list(SPECIALS), min_frequency=2,
+        show_progress=False, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())))
+    backend = _with_super_words(words, lines, size, max_token_chars)
+    backend.pre_tokenizer = _splitting()
+    backend.decoder = decoders.ByteLevel()
     return _wrap(backend)
+
+
+def _splitting(*within_lines: Any) -> Any:
+    """What no merge crosses: newlines, digits, and what `within_lines` says."""
+    from tokenizers import pre_tokenizers
+
+    return pre_tokenizers.Sequence([
+        pre_tokenizers.Split("\n", behavior="isolated"),
+        pre_tokenizers.Split("\\n", behavior="isolated"),
+        pre_tokenizers.Digits(individual_digits=True),
+        *within_lines,
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ])
+
+
+def _with_super_words(words: Any, lines: Counter[str], size: int, longest: int) -> Any:
+    """`words` and, up to `size` entries, merges of its tokens across word boundaries.
+
+    The library cannot go on training a vocabulary, so every token of `words` is written as one character of a private range, and
+    a second BPE is trained on those texts; its merges are translated back and follow those of the words.
+    """
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    learned = json.loads(words.to_str())["model"]
+    names = {number: name for name, number in learned["vocab"].items()}
+    digits = {number for number, name in names.items() if name.isdigit()}
+    newlines = {learned["vocab"]["\u010a"], learned["vocab"].get("\\n", -1)}
+
+    def written() -> Iterator[str]:
+        for line, count in lines.items():
+            text = "".join("\n" if number in digits or number in newlines else chr(_PRIVATE + number)
+                           for number in words.encode(line, add_special_tokens=False).ids)
+            for _ in range(count):
+                yield text
+
+    second = Tokenizer(models.BPE())
+    second.pre_tokenizer = pre_tokenizers.Split("\n", behavior="removed")
+    second.train_from_iterator(written(), trainers.BpeTrainer(
+        vocab_size=2 * size,  # some are left out below
+        min_frequency=2, show_progress=False, max_token_length=longest,
+        initial_alphabet=[chr(_PRIVATE + number) for number in names]))
+    vocab, merges = dict(learned["vocab"]), [tuple(pair) for pair in learned["merges"]]
+    for pair in json.loads(second.to_str())["model"]["merges"]:
+        left, right = ("".join(names[ord(char) - _PRIVATE] for char in part) for part in pair)
+        fits = left in vocab and right in vocab and len(left + right) <= longest
+        if fits and left + right not in vocab and len(vocab) < size:
+            vocab[left + right] = len(vocab)
+            merges.append((left, right))
+    backend = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    backend.add_special_tokens(list(SPECIALS))
+    return backend
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

@@ -61,9 +61,21 @@ def test_same_texts_give_the_same_vocabulary() -> None:
 def test_boilerplate_does_not_eat_the_vocabulary() -> None:
     boilerplate = "always the same instruction " * 8
     texts = [boilerplate] * 5000 + [f"rare word {chr(97 + i % 26)}{chr(97 + i // 26)} follows" for i in range(600)]
-    longest = max(len(token) for token in train_tokenizer(texts, 400).get_vocab())
+    longest = max(len(token) for token in train_tokenizer(texts, 400, max_token_chars=24).get_vocab())
     assert longest <= 24
     assert " follows" in "".join(train_tokenizer(texts, 400).get_vocab()).replace("Ġ", " ")
+
+
+def test_a_word_is_the_same_tokens_wherever_it_stands() -> None:
+    """Super-words of boilerplate must not split a value one way in the question and another in the program."""
+    drugs = [start + end for start in ("lora", "meto", "cefa", "hydra", "propo") for end in ("zepam", "prolol", "zolin", "lazine")]
+    texts = [line for drug in drugs for line in (f"How was {drug} given to her?", f"select route from t where drug = '{drug}'")]
+    tokenizer = train_tokenizer(texts * 9, 360)
+    for drug in drugs:
+        alone = tokenizer.encode(drug, add_special_tokens=False)
+        for text in (f"Was {drug} given?", f"where drug = '{drug}'", f"({drug})"):
+            ids = tokenizer.encode(text, add_special_tokens=False)
+            assert any(ids[start:start + len(alone)] == alone for start in range(len(ids))), text
 
 
 def test_refusals_name_the_cure(tmp_path: Path) -> None:
