@@ -58,6 +58,9 @@ class RolloutSettings(Config):
     rewards: dict[str, float] = Field(default_factory=lambda: {"outcome": 1.0})
     """Reward terms and their weights (`rewards.shaping`). Filtering looks at the raw outcome only."""
     scale: Scale = "group"
+    negative: float = Field(1.0, ge=0, le=1)
+    """Factor on negative advantages. Below 1 a policy learns more from what worked than from what did not: a success shows the
+    tokens that are right, a failure only that some token was wrong."""
 
     @field_validator("rewards")
     @classmethod
@@ -107,7 +110,8 @@ def judge(task: Task, traces: list[Trace], settings: RolloutSettings, turn_limit
         verdict = "versions"
     elif not informative(outcomes):
         verdict = "zero_variance"
-    return Group(task, traces, rewards, group_advantages(rewards, settings.scale), [terms for _, terms in scored], verdict)
+    advantages = [value if value > 0 else settings.negative * value for value in group_advantages(rewards, settings.scale)]
+    return Group(task, traces, rewards, advantages, [terms for _, terms in scored], verdict)
 
 
 def _score(trace: Trace) -> float | None:

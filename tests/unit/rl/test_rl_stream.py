@@ -64,6 +64,12 @@ def test_filtering_looks_at_the_outcome_not_at_shaped_rewards(task_of, trace_of)
     assert group.verdict == "zero_variance"
 
 
+def test_failures_can_weigh_less_than_successes(task_of, trace_of) -> None:
+    task, settings = task_of(), RolloutSettings(groups=1, scale="none", negative=0.25)
+    group = judge(task, [trace_of(task, float(sample < 2), sample=sample) for sample in range(8)], settings, 8)
+    assert group.advantages == pytest.approx([0.75] * 2 + [-0.25 * 0.25] * 6)
+
+
 def test_failures_of_ours_are_masked(task_of, trace_of) -> None:
     task = task_of()
     traces = [trace_of(task, score, sample=n) for n, score in enumerate([1.0, None, 0.0, None, 0.0, 0.0, 1.0, 0.0])]
