@@ -72,7 +72,8 @@ def command(workshop: Path, repository: Path, run: str, *overrides: str) -> list
     return [sys.executable, str(repository / "recipes" / "grpo.py"), str(repository / "recipes" / "nano" / "grpo.yaml"),
             f"run={workshop / run}", f"model.checkpoint={workshop / 'start'}", "datasets=[medcalcbench]", f"builds={builds}",
             f"tasks_per_dataset={TASKS}", "rollouts.groups=2", "rollouts.group_size=8", "rollouts.max_groups=6", "micro_batches=2",
-            "optimizer.lr=0.0002", "optimizer.warmup_steps=0", "max_seconds=null", *overrides]
+            "optimizer.name=adamw", "optimizer.lr=0.0002", "optimizer.warmup_steps=0", "loss.average=token", "max_seconds=null",
+            *overrides]
 
 
 def environment(workshop: Path) -> dict[str, str]:
