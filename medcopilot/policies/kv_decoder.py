@@ -141,8 +141,15 @@ class KvDecoder:
     def extend(self, pieces: list[Piece]) -> Tensor:
         """Feed new tokens; logits after the last token of each piece, (B, vocabulary), float32."""
         self._make_room(max(piece.start + len(piece.ids) for piece in pieces))
-        if self._compiled is not None and max(len(piece.ids) for piece in pieces) <= SHORT:
-            return self._extend_compiled(self._compiled, pieces)
+        limit = 1 if self._compiled is None else SHORT
+        short = [number for number, piece in enumerate(pieces) if len(piece.ids) <= limit]
+        long = [number for number, piece in enumerate(pieces) if len(piece.ids) > limit]
+        logits = torch.cat([read([pieces[number] for number in numbers])
+                            for read, numbers in ((self._extend_short, short), (self._extend_long, long)) if numbers])
+        return logits[torch.tensor(short + long, device=self.device).argsort()]
+
+    def _extend_long(self, pieces: list[Piece]) -> Tensor:
+        """Whole prompts as batched products."""
         last = []
         for piece in pieces:
             while len(piece.ids) > CHUNK:
@@ -156,11 +163,6 @@ class KvDecoder:
             batches[-1].append(piece)
             tokens += len(piece.ids)
         return torch.cat([self._logits(self._ragged(batch)) for batch in batches])
-
-    @property
-    def merges(self) -> bool:
-        """Whether reading and decoding are best done in one `extend`."""
-        return self._compiled is not None
 
     @torch.no_grad()
     def decode(self, slots: list[int], tokens: list[int], positions: list[int]) -> Tensor:
@@ -180,14 +182,16 @@ class KvDecoder:
             hidden = self._finish(hidden, self._attend(number, query, rows), layer)
         return self._logits(hidden)
 
-    def _extend_compiled(self, c: compiled.Compiled, pieces: list[Piece]) -> Tensor:
+    def _extend_short(self, pieces: list[Piece]) -> Tensor:
         """All tokens of all pieces as rows of one step: `decode.c` stores and reads the cache row after row, so that a token sees
         those before it."""
+        if self._compiled is None:
+            return self.decode([piece.slot for piece in pieces], [piece.ids[0] for piece in pieces], [p.start for p in pieces])
         lengths = torch.tensor([len(piece.ids) for piece in pieces])
         slots = torch.tensor([piece.slot for piece in pieces]).repeat_interleave(lengths)
         positions = torch.tensor([place for piece in pieces for place in range(piece.start, piece.start + len(piece.ids))])
         hidden = self._embedding[torch.tensor([token for piece in pieces for token in piece.ids])]
-        return self._logits(self._decode_compiled(c, hidden, slots, positions)[lengths.cumsum(0) - 1])
+        return self._logits(self._decode_compiled(self._compiled, hidden, slots, positions)[lengths.cumsum(0) - 1])
 
     def _decode_compiled(self, c: compiled.Compiled, hidden: Tensor, slots: Tensor, positions: Tensor) -> Tensor:
         """One token per slot through the layers: matrix products by torch, everything between them by `decode.c`."""

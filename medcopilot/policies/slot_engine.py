@@ -124,15 +124,8 @@ class SlotEngine:
         self.computed_tokens += len(active) + sum(len(piece.ids) for piece in pieces)
         if not admitted and not active:
             return []
-        if self.decoder.merges:
-            next_ones = [Piece(work.slot, len(work.ids) + len(work.out) - 1, work.out[-1:]) for work in active]
-            logits = self.decoder.extend(pieces + next_ones)
-        else:
-            parts = [self.decoder.extend(pieces)] if admitted else []
-            if active:
-                parts.append(self.decoder.decode([work.slot for work in active], [work.out[-1] for work in active],
-                                                 [len(work.ids) + len(work.out) - 1 for work in active]))
-            logits = torch.cat(parts)
+        next_ones = [Piece(work.slot, len(work.ids) + len(work.out) - 1, work.out[-1:]) for work in active]
+        logits = self.decoder.extend(pieces + next_ones)
         for work in admitted:
             self._slots[work.slot].held = work.key
         self._active = active + admitted
