@@ -234,36 +234,39 @@ def _count(value: Any) -> int:
     """Cells in `value`; refuses what is no plain answer."""
     total, level = 0, [value]
     for _depth in range(6):
-        kinds = set(map(type, level))
-        if kinds <= _PLAIN:
-            _refuse_extremes(level, kinds)
-            return total + len(level)
-        deeper: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                deeper.extend(item.values())
-            elif isinstance(item, list | tuple):
-                deeper.extend(item)
-            elif _scalar(item):
-                _refuse_extremes([item], {type(item)})
-                total += 1
-            else:
-                raise NotPlain(f"a {type(item).__name__}")
-        if total + len(deeper) > MAX_CELLS:
+        scalars, deeper = _sorted_out(level)
+        _refuse_extremes(scalars)
+        total += len(scalars)
+        if not deeper or total + len(deeper) > MAX_CELLS:
             return total + len(deeper)
-        if not deeper:
-            return total
         level = deeper
     raise NotPlain("nested too deeply")
 
 
-def _refuse_extremes(scalars: list[Any], kinds: set[type]) -> None:
-    if any(issubclass(kind, float) for kind in kinds) and not all(
-            math.isfinite(item) for item in scalars if isinstance(item, float)):
+def _sorted_out(level: list[Any]) -> tuple[list[Any], list[Any]]:
+    """The scalars of a level, and what its containers hold."""
+    if _PLAIN.issuperset(map(type, level)):
+        return level, []
+    scalars: list[Any] = []
+    deeper: list[Any] = []
+    for item in level:
+        if isinstance(item, dict):
+            deeper.extend(item.values())
+        elif isinstance(item, list | tuple):
+            deeper.extend(item)
+        elif _scalar(item):
+            scalars.append(item)
+        else:
+            raise NotPlain(f"a {type(item).__name__}")
+    return scalars, deeper
+
+
+def _refuse_extremes(scalars: list[Any]) -> None:
+    if not all(math.isfinite(item) for item in scalars if isinstance(item, float)):
         raise NotPlain("NaN or infinity")
-    if any(issubclass(kind, str) for kind in kinds) and max(len(item) for item in scalars if isinstance(item, str)) > MAX_TEXT:
+    if any(len(item) > MAX_TEXT for item in scalars if isinstance(item, str)):
         raise NotPlain(f"text of more than {MAX_TEXT} characters")
-    if any(issubclass(kind, int) for kind in kinds) and max(item.bit_length() for item in scalars if isinstance(item, int)) > 512:
+    if any(item.bit_length() > 512 for item in scalars if isinstance(item, int)):
         raise NotPlain("a number of more than 512 bits")
 
 

@@ -96,12 +96,11 @@ def _with_super_words(words: Any, lines: Counter[str], size: int, longest: int) 
 
     learned = json.loads(words.to_str())["model"]
     names = {number: name for name, number in learned["vocab"].items()}
-    digits = {number for number, name in names.items() if name.isdigit()}
-    newlines = {learned["vocab"]["\u010a"], learned["vocab"].get("\\n", -1)}
+    alone = {number for number, name in names.items() if name.isdigit() or name == "\\n"}  # lines hold no other newline
 
     def written() -> Iterator[str]:
         for line, count in lines.items():
-            text = "".join("\n" if number in digits or number in newlines else chr(_PRIVATE + number)
+            text = "".join("\n" if number in alone else chr(_PRIVATE + number)
                            for number in words.encode(line, add_special_tokens=False).ids)
             for _ in range(count):
                 yield text
