@@ -97,8 +97,7 @@ class Demo:
     def expert(self) -> None:
         steps.sample(self.out / "expert", "expert", self.builds, split="train", tasks_per_dataset=self.scale.expert,
                      detours=self.scale.detours, seed=self.seed)
-        steps.command("export", "sft", self.out / "expert", "--out", self.out / "data" / "sft.jsonl", "--tokenizer",
-                      self.out / "tokenizer", "--new-tokenizer", 2048)
+        steps.expert_rows(self.out)
 
     def sft(self) -> None:
         steps.random_weights(self.out / "tokenizer", self.checkpoint("base"), self.seed)

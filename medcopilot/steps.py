@@ -21,6 +21,7 @@ from env.files import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 DATASETS = ("mimic_iii", "medcalcbench")
+TOKENIZER_ENTRIES = 2048
 
 
 def run_step(folder: Path, name: str, label: str, step: Callable[[], object]) -> float:
@@ -70,6 +71,12 @@ def sample(out: Path, policy: str | Path, builds: Mapping[str, BuildRequest], **
                           **{"concurrency": 64, "threads": 1, **options})
     with sampling_progress(f"    {out.name}") as (progress, _):
         return sample_run(config, progress)
+
+
+def expert_rows(out: Path) -> None:
+    """The expert's episodes under `out` as SFT rows, with a nano tokenizer fitted to them."""
+    command("export", "sft", out / "expert", "--out", out / "data" / "sft.jsonl", "--tokenizer", out / "tokenizer",
+            "--new-tokenizer", TOKENIZER_ENTRIES)
 
 
 def random_weights(tokenizer: Path, checkpoint: Path, seed: int) -> None:

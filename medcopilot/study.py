@@ -88,9 +88,7 @@ class NanoStudy:
     def expert(self) -> None:
         each = self.design.expert // len(self.builds)
         steps.sample(self.out / "expert", "expert", self.builds, split="train", tasks_per_dataset=each, detours=self.design.detours)
-        steps.command(
-            "export", "sft", self.out / "expert", "--out", self.rows, "--tokenizer", self.out / "tokenizer", "--new-tokenizer", 2048
-        )
+        steps.expert_rows(self.out)
 
     @property
     def rows(self) -> Path:

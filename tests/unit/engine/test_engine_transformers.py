@@ -200,6 +200,7 @@ def test_a_closed_engine_says_so(tiny_model, byte_tokenizer) -> None:
 
 def test_long_contexts_are_fed_in_chunks(byte_tokenizer, make_qwen2, monkeypatch) -> None:
     monkeypatch.setattr("medcopilot.policies.kv_decoder.CHUNK", 16)
+    monkeypatch.setattr("medcopilot.policies.kv_decoder.SHORT", 8)
     model = make_qwen2(byte_tokenizer)
     decoder = KvDecoder(model, slots=3, capacity=8)
     ids = prompt(100, 0)
