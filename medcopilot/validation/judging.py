@@ -99,15 +99,15 @@ def _fixed_evidence(name: str) -> Evidence:
     return answer_evidence(next(attack for attack in attacks() if attack.name == name).submission.answer)
 
 
-def attack_evidence(attack: Attack, task: Task, table: EvidenceTable) -> Evidence:
-    """Evidence of an attack on one task, from the shared run of its program where there is one."""
+def attack_evidence(attack: Attack, task: Task, table: EvidenceTable, key: DataKey | None = None) -> Evidence:
+    """Evidence of an attack on one task, from the shared run of its program where there is one; `key`: the task's `data_key`."""
     if attack.submission.kind == "abstain":
         return Evidence(kind="abstain")
     if attack.submission.kind == "state":
         return nothing_done(attack.submission.answer)
     if attack.submission.kind == "answer":
         return _fixed_evidence(attack.name)
-    shared = table[attack.name, data_key(task)]
+    shared = table[attack.name, data_key(task) if key is None else key]
     if attack.fill is None or programs.QUESTION_MARK not in shared.text:
         return shared
     value = attack.fill(shared.value, task) if isinstance(shared.value, str) else shared.value
@@ -131,10 +131,11 @@ def judge_some(tasks: Sequence[Task], table: EvidenceTable) -> Tally:
     tally = Tally()
     listed = attacks()
     for task in tasks:
-        impossible = bool(task.key.args.get("impossible"))
+        impossible, key = bool(task.key.args.get("impossible")), data_key(task)
         for attack in listed:
             if attack.applies(task):
-                _judge_attack(attack, task, table, impossible, tally.attacks.setdefault(attack.name, Score()))
+                score = tally.attacks.setdefault(attack.name, Score())
+                _judge_attack(attack, task, attack_evidence(attack, task, table, key), impossible, score)
         if impossible:
             _judge_correct(Evidence(kind="abstain"), task, tally.gold)
         if impossible or "answer" not in task.view.answer_kind:
@@ -145,8 +146,7 @@ def judge_some(tasks: Sequence[Task], table: EvidenceTable) -> Tally:
     return tally
 
 
-def _judge_attack(attack: Attack, task: Task, table: EvidenceTable, impossible: bool, score: Score) -> None:
-    evidence = attack_evidence(attack, task, table)
+def _judge_attack(attack: Attack, task: Task, evidence: Evidence, impossible: bool, score: Score) -> None:
     strict, paper = (attack_grade(attack, evidence, task, variant) for variant in BOTH)
     score.everywhere += strict.success
     if impossible:

@@ -1,6 +1,6 @@
 """Attacks on resources: programs that would rather break the machine than solve the task.
 
-Promises: each runs once for a dataset, under a limit of two seconds, by the ordinary way to a grade. It must earn nothing, must be
+Promises: each runs once for a dataset, under a limit of two seconds, in a grading box. It must earn nothing, must be
 graded (nobody is excused for breaking the box), and must end within the limit and a margin. Its control counts a run that began as
 a success, so it falls for every one that truly ran.
 Does not cover: whether anything is left behind; the sandbox's own tests look for that from outside.
@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from env.errors import InfrastructureError
+from env.grading import judge
 from env.gym import Gym
-from env.sandbox.base import BoxSpec, Program
 from env.task import Submission, Task
+from rewards.types import Evidence
 
 LIMIT_SECONDS = 2.0
 MARGIN_SECONDS = 15.0
@@ -46,24 +47,19 @@ def _row(gym: Gym, task: Task, name: str, source: str) -> dict[str, Any]:
     limits = task.view.limits.model_copy(update={"exec_seconds": LIMIT_SECONDS, "memory_mb": 512})
     view = task.view.model_copy(update={"limits": limits})
     started = time.monotonic()
-    grade = gym.grade(task.model_copy(update={"view": view}), Submission(kind="program", program=source))["strict"]
+    small = task.model_copy(update={"view": view})
+    try:
+        evidence = gym.room.evidence(small, Submission(kind="program", program=source))
+    except InfrastructureError as error:
+        evidence = Evidence(kind="program", status="infra", text=str(error))
     seconds = time.monotonic() - started
+    grade = judge(small, "strict", evidence)
     problem = ""
-    if not grade.graded:
-        problem = f"it was excused as a failure of our own ({grade.detail})"
+    if evidence.status == "infra" or not grade.graded:
+        problem = f"it was excused as a failure of our own ({evidence.text if evidence.status == 'infra' else grade.detail})"
     elif grade.score:
         problem = f"it earned {grade.score}"
     elif seconds > LIMIT_SECONDS + MARGIN_SECONDS:
         problem = f"it took {seconds:.1f} s under a limit of {LIMIT_SECONDS} s"
-    spec = BoxSpec(mounts=gym.mounts(view), limits=limits)
-    box = gym.backend.open(spec)
-    try:
-        run = box.run(Program(source=source))
-        live = BEGUN in run.stdout
-        status = run.status
-    except InfrastructureError as error:
-        live, status, problem = False, "infra", problem or f"its box broke ({error})"
-    finally:
-        box.close()
-    return {"name": name, "status": status, "label": grade.label, "seconds": round(seconds, 2), "harmless": not problem,
-            "detail": problem, "live": live}
+    return {"name": name, "status": evidence.status, "label": grade.label, "seconds": round(seconds, 2), "harmless": not problem,
+            "detail": problem, "live": BEGUN in evidence.text}

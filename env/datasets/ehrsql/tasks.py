@@ -10,24 +10,21 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
 
 from env.datasets.base import Disagreement
+from env.datasets.ehrsql.answers import Quota, answer_key, on_edge, plain, tidy
 from env.datasets.ehrsql.template import Params, Tables, Template, Unanswerable
 from env.errors import UserError
 from env.task import DataFile, Slice, Split, Task, TaskKey, TaskView, make_task
 from rewards.ehr_answer import judge
 from rewards.types import Evidence
-from rewards.values import as_number, as_text
 
-ANSWER_CAP = 0.045
-"""Largest share of one answer in a split; the promise is 0.05."""
 UNANSWERABLE_SHARE = 0.035
 UNSEEN_SHARE = 0.22
 """Share of the test split that uses held-out templates."""
@@ -70,25 +67,13 @@ class Book:
 
 
 @dataclass
-class _Quota:
-    """What a split has already used up."""
-
-    size: int
-    answers: Counter[str] = field(default_factory=Counter)
-    questions: set[str] = field(default_factory=set)
-
-    def admits(self, answer: str) -> bool:
-        return self.answers[answer] < max(1, math.floor(ANSWER_CAP * self.size))
-
-
-@dataclass
 class _Maker:
     """Everything that making one task needs."""
 
     book: Book
     host: Asked
     rng: np.random.Generator
-    quota: _Quota
+    quota: Quota
     split: Split
     seed: int
 
@@ -100,7 +85,7 @@ def make_tasks(book: Book, host: Asked, split: Split, count: int, seed: int) -> 
         UserError: the database is too small for so many different questions.
         Disagreement: a template's two programs differ.
     """
-    maker = _Maker(book, host, np.random.default_rng((seed, zlib.crc32(split.encode()))), _Quota(count), split, seed)
+    maker = _Maker(book, host, np.random.default_rng((seed, zlib.crc32(split.encode()))), Quota(count), split, seed)
     unseen = round(count * UNSEEN_SHARE) if split == "test" else 0
     parts: list[tuple[Slice, int]] = [("train", count)] if split == "train" else [("seen", count - unseen), ("unseen", unseen)]
     for part, size in parts:
@@ -141,7 +126,7 @@ def _try(maker: _Maker, template: Template, part: Slice) -> Task | None:
         if identity in quota.questions:
             continue
         rows = answer_rows(maker.host, template, params)
-        if rows is None or not quota.admits(answer := answer_key(_tidy(rows), template.args)):
+        if rows is None or not quota.admits(answer := answer_key(tidy(rows), template.args)):
             continue
         question = template.question(params, wording)
         if question in quota.questions or (key := solve(maker.book, maker.host, template, params, rows)) is None:
@@ -177,9 +162,9 @@ def solve(book: Book, host: Asked, template: Template, params: Params, rows: lis
     except Exception as error:
         raise Disagreement(f"template {template.name!r}: the second program raised {error!r}\n{sql}\n{body}") from error
     args = dict(template.args)
-    if "decimals" in args and _on_edge(float(answer), args["decimals"]):
+    if "decimals" in args and on_edge(float(answer), args["decimals"]):
         return None
-    reference = _tidy(rows)
+    reference = tidy(rows)
     grade = judge(Evidence(kind="answer", has_value=True, value=answer), SimpleNamespace(reference=reference, args=args))
     if not grade.success:
         raise Disagreement(f"template {template.name!r}: SQL gives {rows}, pandas {answer!r}\n{sql}\n{body}")
@@ -188,7 +173,7 @@ def solve(book: Book, host: Asked, template: Template, params: Params, rows: lis
         extra.append(params["p"])
     if template.extra:
         mapping = eval(template.extra, names)
-        extra.append([_plain(mapping[row[0]]) for row in rows])
+        extra.append([plain(mapping[row[0]]) for row in rows])
     if extra:
         args["extra_keys"] = extra
     return TaskKey(reference=reference, grader="ehr_answer", args=args, gold=sql, gold_language="sql",
@@ -223,28 +208,3 @@ def cluster_of(template: str, used: Sequence[str], params: Params) -> str:
     """Template x block of patients (or of the other parameters, where no patient is asked about)."""
     about = ["p"] if "p" in used else used
     return f"{template}/{zlib.crc32(json.dumps([params[name] for name in about]).encode()) % _BLOCKS}"
-
-
-def answer_key(reference: Any, args: dict[str, Any]) -> str:
-    """One text per answer that the strict grader would not tell apart (yes and 1 are the same constant)."""
-    if args.get("impossible"):
-        return "abstain"
-    cells = [[as_number(cell) if as_number(cell) is not None else as_text(str(cell)) for cell in row] for row in reference]
-    return json.dumps(sorted(cells, key=str))
-
-
-def _tidy(rows: list[list[Any]]) -> list[list[Any]]:
-    """Float noise away: 0.30000000000000004 is 0.3."""
-    return [[round(cell, 9) if isinstance(cell, float) else cell for cell in row] for row in rows]
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
-
-
-def _on_edge(value: float, decimals: int) -> bool:
-    """Whether rounding could go either way, or the value is not a number."""
-    if not math.isfinite(value):
-        return True
-    scaled = abs(value) * 10**decimals
-    return bool(abs(scaled - math.floor(scaled) - 0.5) < 1e-4)

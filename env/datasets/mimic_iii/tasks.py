@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from env.datasets.base import Disagreement
+from env.datasets.ehrsql.answers import Quota, answer_key, on_edge, plain, tidy
 from env.datasets.mimic_iii.catalogue import FULL, Catalogue
 from env.datasets.mimic_iii.host import Host
 from env.datasets.mimic_iii.template import PRELUDE, Params, Template
@@ -26,10 +26,7 @@ from env.errors import UserError
 from env.task import DataFile, Slice, Split, Task, TaskKey, TaskView, make_task
 from rewards.ehr_answer import judge
 from rewards.types import Evidence
-from rewards.values import as_number, as_text
 
-ANSWER_CAP = 0.045
-"""Largest share of one answer in a split; the promise is 0.05."""
 UNANSWERABLE_SHARE = 0.035
 UNSEEN_SHARE = 0.22
 """Share of the test split that uses held-out templates."""
@@ -39,24 +36,12 @@ _BLOCKS = 8
 
 
 @dataclass
-class _Quota:
-    """What a split has already used up."""
-
-    size: int
-    answers: Counter[str] = field(default_factory=Counter)
-    questions: set[str] = field(default_factory=set)
-
-    def admits(self, answer: str) -> bool:
-        return self.answers[answer] < max(1, math.floor(ANSWER_CAP * self.size))
-
-
-@dataclass
 class _Maker:
     """What all tasks of a split are made with."""
 
     host: Host
     rng: np.random.Generator
-    quota: _Quota
+    quota: Quota
     split: Split
     seed: int
     catalogue: Catalogue
@@ -69,7 +54,7 @@ def make_tasks(host: Host, split: Split, count: int, seed: int, catalogue: Catal
         UserError: the database is too small for so many different questions.
         Disagreement: a template's two programs differ.
     """
-    maker = _Maker(host, np.random.default_rng((seed, zlib.crc32(split.encode()))), _Quota(count), split, seed, catalogue)
+    maker = _Maker(host, np.random.default_rng((seed, zlib.crc32(split.encode()))), Quota(count), split, seed, catalogue)
     unseen = round(count * UNSEEN_SHARE) if split == "test" else 0
     parts: list[tuple[Slice, int]] = [("train", count)] if split == "train" else [("seen", count - unseen), ("unseen", unseen)]
     for part, size in parts:
@@ -137,9 +122,9 @@ def solve(host: Host, template: Template, params: Params) -> TaskKey | None:
     if template.guard and not eval(template.guard.format(**params), names):
         return None
     args = dict(template.args)
-    if "decimals" in args and _on_edge(float(names["answer"]), args["decimals"]):
+    if "decimals" in args and on_edge(float(names["answer"]), args["decimals"]):
         return None
-    reference = _tidy(rows)
+    reference = tidy(rows)
     grade = judge(Evidence(kind="answer", has_value=True, value=names["answer"]), SimpleNamespace(reference=reference, args=args))
     if not grade.success:
         raise Disagreement(f"template {template.name!r}: SQL gives {rows}, pandas {names['answer']!r}\n{sql}\n{body}")
@@ -147,7 +132,7 @@ def solve(host: Host, template: Template, params: Params) -> TaskKey | None:
     extra: list[Any] = [params["p"]] if "p" in template.used() and "p2" not in template.used() else []
     if template.extra:
         mapping = eval(template.extra, names)
-        extra.append([_plain(mapping[row[0]]) for row in rows])
+        extra.append([plain(mapping[row[0]]) for row in rows])
     if extra:
         args["extra_keys"] = extra
     return TaskKey(reference=reference, grader="ehr_answer", args=args, gold=sql, gold_language="sql",
@@ -184,28 +169,3 @@ def cluster_of(template: str, used: Sequence[str], params: Params) -> str:
     if "p" in used:
         return f"{template}/{params['p'] // 2 % _BLOCKS}"
     return f"{template}/{zlib.crc32(json.dumps([params[name] for name in used]).encode()) % _BLOCKS}"
-
-
-def answer_key(reference: Any, args: dict[str, Any]) -> str:
-    """One text per answer that the strict grader would not tell apart (yes and 1 are the same constant)."""
-    if args.get("impossible"):
-        return "abstain"
-    cells = [[as_number(cell) if as_number(cell) is not None else as_text(str(cell)) for cell in row] for row in reference]
-    return json.dumps(sorted(cells, key=str))
-
-
-def _tidy(rows: list[list[Any]]) -> list[list[Any]]:
-    """Float noise away: 0.30000000000000004 is 0.3."""
-    return [[round(cell, 9) if isinstance(cell, float) else cell for cell in row] for row in rows]
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
-
-
-def _on_edge(value: float, decimals: int) -> bool:
-    """Whether rounding could go either way, or the value is not a number."""
-    if not math.isfinite(value):
-        return True
-    scaled = abs(value) * 10**decimals
-    return bool(abs(scaled - math.floor(scaled) - 0.5) < 1e-4)

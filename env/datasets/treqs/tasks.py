@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from env.datasets.base import Disagreement, Progress
+from env.datasets.ehrsql.answers import on_edge
 from env.datasets.treqs.database import COLUMNS, Frames
 from env.datasets.treqs.questions import (
     CODES,
@@ -187,8 +188,8 @@ class Maker:
         exec(question.body, names)
         args = dict(question.args)
         if "decimals" in args:
-            scaled = 100 * float(eval(f"x.{question.template.split('/')[1]}.mean()", names))
-            if abs(scaled - math.floor(scaled) - 0.5) < 1e-4:
+            mean = float(eval(f"x.{question.template.split('/')[1]}.mean()", names))
+            if on_edge(mean, 2):
                 return None
         evidence = Evidence(kind="answer", has_value=True, value=_json(names["answer"]))
         if not judge(evidence, SimpleNamespace(reference=rows, args=args)).success:
