@@ -2,7 +2,8 @@
 
 Promises: running a finished stage again does nothing, running an interrupted one resumes from its last complete state, and
 changing the settings under either is refused with one sentence; the checkpoint appears whole; every log goes to
-`metrics/<name>.jsonl`; nothing is sent anywhere.
+`metrics/<name>.jsonl`; nothing is sent anywhere. With several processes files are written by rank 0 alone, and the checkpoint has
+whole weights however the model was sharded.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from env.errors import UserError
 from env.files import atomic_write
+from medcopilot.train import parallel
 from medcopilot.train.config import StageConfig, dump_config
 from medcopilot.train.folders import hold
+from medcopilot.train.launch import read_launch
 from medcopilot.train.model import META, CheckpointMeta, read_meta
 from medcopilot.train.optim import HorizonSchedule, make_optimizer
 from medcopilot.train.settings import OptimizerConfig
@@ -50,7 +53,8 @@ class StageResult(NamedTuple):
 
 
 def prepare_torch(config: StageConfig) -> None:
-    """Threads and seeds. More threads than free cores are slower than one: the default is `OMP_NUM_THREADS`, else 1."""
+    """Processes, threads and seeds. More threads than free cores are slower than one: the default is `OMP_NUM_THREADS`, else 1."""
+    parallel.prepare(config)
     torch.set_num_threads(config.threads or int(os.environ.get("OMP_NUM_THREADS") or 1))
     disable_progress_bar()
     set_verbosity_error()  # it warns of tied weights as missing whenever a run resumes
@@ -149,13 +153,21 @@ class StageTrainer(Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
-            self.optimizer = make_optimizer(self.model if model is None else model, self.stage_optimizer)
+            settings = self.stage_optimizer
+            if settings.name == "muon" and self.is_deepspeed_enabled:
+                settings = settings.model_copy(update={"name": "adamw"})
+                if self.is_world_process_zero():
+                    print(f"ZeRO hands the optimiser flat pieces, and muon needs whole matrices: adamw trains all weights at lr "
+                          f"{settings.lr:g} instead", file=sys.stderr)
+            self.optimizer = make_optimizer(self.model if model is None else model, settings)
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         if self.lr_scheduler is None:
             inner = optimizer or self.optimizer
-            self.lr_scheduler = HorizonSchedule(getattr(inner, "optimizer", inner), self.stage_optimizer, self.horizon.progress)
+            while hasattr(inner, "optimizer"):  # accelerate's and DeepSpeed's wrappers
+                inner = inner.optimizer
+            self.lr_scheduler = HorizonSchedule(inner, self.stage_optimizer, self.horizon.progress)
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
@@ -175,6 +187,7 @@ def trainer_arguments(config: StageConfig, optimizer: OptimizerConfig, *, accumu
         "learning_rate": optimizer.lr, "logging_steps": config.log_steps, "logging_nan_inf_filter": False,
         "save_strategy": "steps" if config.save_steps else "no", "save_steps": config.save_steps or 500, "save_total_limit": 2,
         "remove_unused_columns": False, "dataloader_pin_memory": torch.cuda.is_available(),
+        "ddp_timeout": int(config.rank_seconds), "ddp_find_unused_parameters": False,
     }
 
 
@@ -184,6 +197,10 @@ def finished(config: StageConfig, recipe: str) -> bool:
     Raises:
         UserError: it is there, but from other settings, data or parent.
     """
+    return parallel.on_first(lambda: _finished(config, recipe))
+
+
+def _finished(config: StageConfig, recipe: str) -> bool:
     if not (config.checkpoint / META).is_file():
         return False
     if read_meta(config.checkpoint).recipe != recipe:
@@ -197,31 +214,41 @@ def resumable(config: StageConfig, recipe: str) -> Path | None:
     """The last complete state of an interrupted stage, None for a fresh start.
 
     Raises:
-        UserError: the interrupted stage had other settings, or another process is at it.
+        UserError: the interrupted stage had other settings or other processes, or another process is at it.
     """
-    if os.environ.get("RANK", "0") == "0":
-        hold(config.work)
+    return parallel.on_first(lambda: _resumable(config, recipe))
+
+
+def _resumable(config: StageConfig, recipe: str) -> Path | None:
+    hold(config.work)
     record = config.work / "recipe.json"
+    launch = str(read_launch())
     if record.is_file():
-        if json.loads(record.read_text(encoding="utf-8")).get("recipe") != recipe:
+        before = json.loads(record.read_text(encoding="utf-8"))
+        if before.get("recipe") != recipe:
             raise UserError(f"{config.work}: a run with other settings, data or parent was interrupted here: set another `name` or "
                             "`run`, or delete that folder to start again")
         states = [path for path in config.work.glob("checkpoint-*") if (path / STATE).is_file()]
+        if states and before.get("launch", launch) != launch:
+            raise UserError(f"{config.work}: the run that was interrupted here had {before['launch']}, and this one has {launch}: "
+                            "start it as before, or delete that folder to start again")
         if states:
             return max(states, key=lambda path: int(path.name.split("-")[1]))
     config.metrics.unlink(missing_ok=True)
     shutil.rmtree(config.work, ignore_errors=True)
-    atomic_write(record, json.dumps({"recipe": recipe}))
+    atomic_write(record, json.dumps({"recipe": recipe, "launch": launch}))
     return None
 
 
 def train(trainer: Any, config: StageConfig, horizon: Horizon, progress: Progress, state: Path | None) -> None:
     """Run the trainer to the end of the horizon, from `state` when the stage was interrupted."""
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(parallel.SayWhatIsInForce(trainer, config.name))
     trainer.add_callback(progress)
     used = json.loads((state / STATE).read_text(encoding="utf-8")) if state else {"seconds": 0.0, "tokens": 0}
     progress.tokens_before = used["tokens"]
-    _forget_rows_after(config.metrics, int(state.name.split("-")[1]) if state else 0)
+    if trainer.is_world_process_zero():
+        _forget_rows_after(config.metrics, int(state.name.split("-")[1]) if state else 0)
     horizon.start(used["seconds"])
     trainer.train(resume_from_checkpoint=str(state) if state else None)
     if sys.stderr.isatty():
@@ -236,19 +263,14 @@ def _forget_rows_after(metrics: Path, step: int) -> None:
 
 
 def finish(trainer: Any, tokenizer: Any, config: StageConfig, meta: CheckpointMeta) -> None:
-    """Write the final checkpoint, whole, and clear the resumable state."""
+    """Write the final checkpoint, whole, and clear the resumable state. All ranks call it; rank 0 writes."""
     final = config.work / "final"
-    shutil.rmtree(final, ignore_errors=True)
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if hasattr(model, "merge_and_unload"):
-        merged = model.merge_and_unload()
-        if trainer.is_world_process_zero():
-            merged.save_pretrained(final)
-    else:
-        trainer.save_model(str(final))
-    trainer.accelerator.wait_for_everyone()
-    if trainer.is_world_process_zero():
-        (final / "training_args.bin").unlink(missing_ok=True)
+    model = parallel.whole_model(trainer.model)
+    if model is not None:
+        shutil.rmtree(final, ignore_errors=True)
+        if hasattr(model, "merge_and_unload"):
+            model = model.merge_and_unload()
+        model.save_pretrained(final)
         tokenizer.save_pretrained(final)
         atomic_write(final / "recipe.yaml", dump_config(config))
         atomic_write(final / META, meta.model_dump_json(indent=2) + "\n")

@@ -21,6 +21,7 @@ from env.errors import UserError
 from medcopilot.data.rows import read_rows
 from medcopilot.train import loop
 from medcopilot.train.batches import IGNORE, PadRight, SftRows, TokenBatches
+from medcopilot.train.launch import read_launch
 from medcopilot.train.model import Checkpoint
 from medcopilot.train.policy import check_tokenizer, check_vocabulary, load_policy, peft_settings, recipe_digest
 from medcopilot.train.settings import ModelConfig, SftConfig
@@ -106,8 +107,9 @@ def _build(config: SftConfig, arguments: TrlConfig, source: Checkpoint, rows: li
            ) -> tuple[ExactSftTrainer, loop.Horizon, loop.Progress]:
     world, rank = arguments.world_size, arguments.process_index
     lengths = [len(row["input_ids"]) for row in rows]
-    compact = arguments.device.type == "cpu" and world == 1 and config.model.lora is None
-    multiple = 16 if compact else 1
+    cpu = arguments.device.type == "cpu"
+    compact = cpu and read_launch().plain and config.model.lora is None  # it calls parts of the model, past any wrapper
+    multiple = 16 if cpu else 1
     collator = PadRight(source.tokenizer.pad_token_id, multiple=multiple,
                         budget=config.batch_tokens if compact and not config.batch_rows else None)
 
