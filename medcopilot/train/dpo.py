@@ -15,7 +15,7 @@ import sys
 from typing import Any
 
 import torch
-from datasets import Dataset, disable_progress_bars
+from datasets import Dataset, disable_progress_bars, load_from_disk
 from trl import DPOConfig as TrlConfig
 from trl import DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
@@ -24,6 +24,7 @@ from env.errors import UserError
 from medcopilot.data.rows import read_rows
 from medcopilot.train import loop
 from medcopilot.train.model import Checkpoint
+from medcopilot.train.parallel import on_first
 from medcopilot.train.policy import check_vocabulary, peft_settings
 from medcopilot.train.settings import DpoConfig
 from medcopilot.train.stage import train_on_rows
@@ -79,7 +80,7 @@ def run_dpo(config: DpoConfig) -> loop.StageResult:
 def build_trainer(config: DpoConfig, arguments: TrlConfig, source: Checkpoint, rows: list[dict[str, Any]]
                   ) -> tuple[MaskedDpoTrainer, loop.Horizon, loop.Progress]:
     """The trainer with its reference log-probabilities computed."""
-    data = Dataset.from_list([{name: row[name] for name in COLUMNS} for row in rows])
+    data = _on_disk(config, rows)
     per_step = config.batch_pairs * config.accumulation * arguments.world_size
     steps = max(1, round(config.epochs * -(-len(rows) // per_step)))
     steps = min(steps, config.max_steps or steps)
@@ -91,6 +92,19 @@ def build_trainer(config: DpoConfig, arguments: TrlConfig, source: Checkpoint, r
                                peft_config=peft_settings(config.model))
     trainer.horizon, trainer.stage_optimizer, trainer.progress = horizon, config.optimizer, progress
     return trainer, horizon, progress
+
+
+def _on_disk(config: DpoConfig, rows: list[dict[str, Any]]) -> Dataset:
+    """The pairs as a dataset that all ranks read from one place: TRL keeps reference log-probabilities beside it, for all ranks and
+    for a resumed run."""
+    folder = config.work / "pairs"
+
+    def write() -> None:
+        if not (folder / "state.json").is_file():  # written last
+            Dataset.from_list([{name: row[name] for name in COLUMNS} for row in rows]).save_to_disk(folder)
+
+    on_first(write)
+    return load_from_disk(str(folder))
 
 
 def _quiet() -> None:

@@ -1,8 +1,8 @@
 """A correction that accelerate needs before it shards a model over CPU processes.
 
-Promises: after `apply()`, a launch that asks for FSDP2 gets FSDP2 on CPUs too; as it is, accelerate 1.15 drops the request without a
-word and trains plain data-parallel copies, because its list of kinds that may be sharded leaves out MULTI_CPU. Does nothing on an
-accelerator. For tests and small models; `tests/unit/train/test_train_parallel.py` fails when a release needs something else.
+Promises: after `apply()`, a launch that asks for FSDP2 gets FSDP2 on CPUs too; as it is, accelerate 1.15 drops the request without
+a word and trains plain data-parallel copies, because its list of kinds that may be sharded leaves out MULTI_CPU. Does nothing on
+an accelerator. For tests and small models; `tests/unit/train/test_train_parallel.py` fails when a release needs something else.
 """
 
 from __future__ import annotations

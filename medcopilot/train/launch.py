@@ -16,8 +16,12 @@ from typing import NamedTuple
 
 from env.errors import UserError
 
-_LOST = ("Connection closed by peer", "Connection reset by peer", "Connection refused", "Broken pipe", "Timed out waiting", "timed out after")
+_LOST = ("Connection closed by peer", "Connection reset by peer", "Connection refused", "Broken pipe", "Timed out waiting",
+         "timed out after")
 """What gloo and the rendezvous store say when another process of the job is gone."""
+
+_ONLY_ONE = {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR", "MASTER_PORT", "KMP_BLOCKTIME"}
+"""Set by accelerate where it starts one process on a CPU in place of several."""
 
 
 class Launch(NamedTuple):
@@ -46,9 +50,9 @@ def read_launch(environment: Mapping[str, str] = os.environ) -> Launch:
         UserError: several processes were asked for and one was started, or FSDP in its first version.
     """
     processes = int(environment.get("WORLD_SIZE", 1))
-    if "WORLD_SIZE" not in environment and "MASTER_ADDR" in environment and "KMP_BLOCKTIME" in environment and _by_accelerate(environment):
-        raise UserError("accelerate started one process where its configuration asks for several (`distributed_type: MULTI_CPU` does "
-                        "that without mpirun): use accelerate_configs/ci/ddp.yaml, or set num_processes to 1")
+    if "WORLD_SIZE" not in environment and environment.keys() >= _ONLY_ONE:
+        raise UserError("accelerate started one process where its configuration asks for several (`distributed_type: MULTI_CPU` "
+                        "does that without mpirun): use accelerate_configs/ci/ddp.yaml, or set num_processes to 1")
     wrapper = "DDP" if processes > 1 else "none"
     if environment.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
         wrapper = f"ZeRO-{_stage(environment)}"
@@ -58,10 +62,6 @@ def read_launch(environment: Mapping[str, str] = os.environ) -> Launch:
         wrapper = "FSDP2"
     machines = int(environment.get("GROUP_WORLD_SIZE", 1))
     return Launch(processes, int(environment.get("RANK", 0)), machines, wrapper)
-
-
-def _by_accelerate(environment: Mapping[str, str]) -> bool:
-    return "ACCELERATE_MIXED_PRECISION" in environment
 
 
 def _stage(environment: Mapping[str, str]) -> int:
@@ -86,5 +86,5 @@ def lost_process(error: BaseException) -> str | None:
     reason = next((words for words in _LOST if words in str(error)), None)
     if processes < 2 or reason is None:
         return None
-    return (f"process {os.environ.get('RANK')} of {processes}: another process of this job has ended ({reason}); the launcher's report "
-            "says which; run the same command again, it resumes from the last saved state")
+    return (f"process {os.environ.get('RANK')} of {processes}: another process of this job has ended ({reason}); the launcher's "
+            "report says which; run the same command again, it resumes from the last saved state")

@@ -243,6 +243,7 @@ def _resumable(config: StageConfig, recipe: str) -> Path | None:
 def train(trainer: Any, config: StageConfig, horizon: Horizon, progress: Progress, state: Path | None) -> None:
     """Run the trainer to the end of the horizon, from `state` when the stage was interrupted."""
     trainer.remove_callback(PrinterCallback)
+    parallel.keep_precision(trainer)
     trainer.add_callback(parallel.SayWhatIsInForce(trainer, config.name))
     trainer.add_callback(progress)
     used = json.loads((state / STATE).read_text(encoding="utf-8")) if state else {"seconds": 0.0, "tokens": 0}
@@ -262,10 +263,11 @@ def _forget_rows_after(metrics: Path, step: int) -> None:
         atomic_write(metrics, "".join(line + "\n" for line in lines))
 
 
-def finish(trainer: Any, tokenizer: Any, config: StageConfig, meta: CheckpointMeta) -> None:
-    """Write the final checkpoint, whole, and clear the resumable state. All ranks call it; rank 0 writes."""
+def finish(trainer: Any, tokenizer: Any, config: Any, meta: CheckpointMeta) -> None:
+    """Write the final checkpoint, whole and in `config.model.dtype`, and clear the resumable state. All ranks call it; rank 0
+    writes."""
     final = config.work / "final"
-    model = parallel.whole_model(trainer.model)
+    model = parallel.whole_model(trainer.model, config.model.dtype)
     if model is not None:
         shutil.rmtree(final, ignore_errors=True)
         if hasattr(model, "merge_and_unload"):

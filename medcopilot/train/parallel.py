@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -49,6 +50,8 @@ def prepare(config: StageConfig) -> Launch:
         return launch
     if launch.processes > 1:
         start.end_with_launcher()
+    # said at every gather by DeepSpeed's calls of torch
+    warnings.filterwarnings("ignore", message=r"`torch\.distributed\.\w+` is deprecated", category=FutureWarning)
     if cpu and launch.wrapper.startswith("ZeRO"):
         _without_compiling()
     if cpu and launch.wrapper == "FSDP2":
@@ -62,8 +65,8 @@ def prepare(config: StageConfig) -> Launch:
 
 
 def _without_compiling() -> None:
-    """DeepSpeed would compile a shared-memory reduction for inference when it starts: half a minute, a compiler, and a lock file that
-    a killed process leaves behind. Training does not use it."""
+    """DeepSpeed would compile a shared-memory reduction for inference when it starts: half a minute, a compiler, and a lock file
+    that a killed process leaves behind. Training does not use it."""
     import deepspeed
 
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
@@ -84,6 +87,16 @@ class SayWhatIsInForce(TrainerCallback):
         if launch.rank == 0:
             counted = f" ({found.parts:,} of {found.total:,} {found.what})" if found.what else ""
             print(f"{self.name}: {launch}{counted}", file=sys.stderr, flush=True)
+
+
+def keep_precision(trainer: Any) -> None:
+    """FSDP2 under bfloat16: compute in it, but add gradients in float32 and leave the loss as it is; accelerate rounds both."""
+    plugin = getattr(trainer.accelerator.state, "fsdp_plugin", None)
+    if plugin is not None and plugin.mixed_precision_policy is not None:
+        from torch.distributed.fsdp import MixedPrecisionPolicy
+
+        plugin.mixed_precision_policy = MixedPrecisionPolicy(param_dtype=plugin.mixed_precision_policy.param_dtype,
+                                                             reduce_dtype=torch.float32)
 
 
 def in_force(model: Any) -> InForce:
@@ -148,19 +161,19 @@ def on_first(act: Callable[[], T]) -> T:
     return box[0]  # type: ignore[no-any-return]
 
 
-def whole_model(model: Any) -> Any:
+def whole_model(model: Any, dtype: str) -> Any:
     """The trained model with whole weights, ready to be saved: on rank 0; None elsewhere. All ranks must call it.
 
-    A model that is not in parts is given back as it is; otherwise it is a copy on the CPU, adapters included.
+    A model that is not in parts is given back as it is; otherwise it is a copy on the CPU in `dtype`, adapters included.
     """
     rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
     if not any(_in_parts(p) for p in model.parameters()):
         return model if rank == 0 else None
-    weights = whole_weights(model)
-    if rank:
-        return None
     adapters = getattr(model, "peft_config", None)
     base = model.get_base_model() if adapters else model
+    weights = whole_weights(model, getattr(torch, dtype))
+    if rank:
+        return None
     with torch.device("meta"):
         whole = _plain_class(base)(base.config)
         if adapters:
@@ -182,9 +195,11 @@ def _plain_class(model: Any) -> type[Any]:
     return next(cls for cls in type(model).__mro__ if not issubclass(cls, FSDPModule))
 
 
-def whole_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Every parameter and saved buffer of an unwrapped model by its name, whole, on the CPU: on rank 0; {} elsewhere. All ranks must
-    call it. One parameter at a time is gathered. Tied weights appear under every name.
+def whole_weights(model: torch.nn.Module, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
+    """Every parameter and saved buffer of an unwrapped model by its name, whole, on the CPU: on rank 0; {} elsewhere.
+
+    All ranks must call it. One parameter at a time is gathered. Tied weights appear under every name. ZeRO trains float32 originals
+    of bfloat16 weights: those are what comes out, as `dtype` (None: as they are).
     """
     first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
     whole: dict[str, torch.Tensor] = {}
@@ -192,21 +207,26 @@ def whole_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     for name, tensor in model.state_dict(keep_vars=True).items():
         if id(tensor) not in copies:
             value = _gather(tensor)
-            copies[id(tensor)] = value.cpu() if first else value.new_empty(0)
+            kept = dtype if dtype is not None and value.is_floating_point() else value.dtype
+            copies[id(tensor)] = value.to("cpu", kept) if first else value.new_empty(0)
         if first:
             whole[name] = copies[id(tensor)]
     return whole
 
 
 def _in_parts(tensor: Any) -> bool:
-    return hasattr(tensor, "ds_id") or hasattr(tensor, "full_tensor")
+    return any(hasattr(tensor, name) for name in ("ds_id", "_hp_mapping", "full_tensor"))
 
 
 def _gather(tensor: Any) -> torch.Tensor:
-    """The whole tensor, copied."""
-    if hasattr(tensor, "ds_id"):
+    """The whole tensor, copied; of a trained weight under ZeRO its float32 original."""
+    if hasattr(tensor, "ds_id") or hasattr(tensor, "_hp_mapping"):
         import deepspeed
 
+        original = deepspeed.utils.safe_get_full_fp32_param(tensor)
+        if original is not None:
+            return original.detach().clone().view(getattr(tensor, "ds_shape", tensor.shape))
+    if hasattr(tensor, "ds_id"):
         with deepspeed.zero.GatheredParameters([tensor]):
             return tensor.detach().clone()
     return (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).detach().clone()
