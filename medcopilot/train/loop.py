@@ -188,6 +188,7 @@ def trainer_arguments(config: StageConfig, optimizer: OptimizerConfig, *, accumu
         "save_strategy": "steps" if config.save_steps else "no", "save_steps": config.save_steps or 500, "save_total_limit": 2,
         "remove_unused_columns": False, "dataloader_pin_memory": torch.cuda.is_available(),
         "ddp_timeout": int(config.rank_seconds), "ddp_find_unused_parameters": False,
+        "log_level_replica": "error",
     }
 
 

@@ -10,6 +10,7 @@ nano policy.
 from __future__ import annotations
 
 import math
+from collections import ChainMap
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -131,8 +132,10 @@ class MuonAdamW(torch.optim.Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """Expose the parts' own group dictionaries, so that a schedule writes where the parts read."""
+        """Expose the parts' own group dictionaries, so that a schedule writes where the parts read, and their states: sharded
+        checkpoints take an optimiser without any for a new one, and let it make an empty step."""
         self.param_groups = [group for part in self._parts for group in part.param_groups]
+        self.state = ChainMap(*(part.state for part in self._parts))
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
@@ -152,12 +155,11 @@ class MuonAdamW(torch.optim.Optimizer):
         return {"state": muon["state"] | {i + shift: kept for i, kept in adamw["state"].items()},
                 "param_groups": [*muon["param_groups"], *groups]}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        shift, first = self._matrices(), len(self._parts[0].param_groups)
-        kept, groups = state["state"], state["param_groups"]
-        self._parts[0].load_state_dict({"state": {i: s for i, s in kept.items() if i < shift}, "param_groups": groups[:first]})
-        others = [{**group, "params": [i - shift for i in group["params"]]} for group in groups[first:]]
-        self._parts[1].load_state_dict({"state": {i - shift: s for i, s in kept.items() if i >= shift}, "param_groups": others})
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        kept, all_groups, first = state_dict["state"], state_dict["param_groups"], len(self._parts[0].param_groups)
+        for part, groups in zip(self._parts, (all_groups[:first], all_groups[first:]), strict=True):
+            ours = [key for group in groups for key in group["params"]]  # numbers, or names in a sharded checkpoint
+            part.load_state_dict({"state": {key: kept[key] for key in ours if key in kept}, "param_groups": groups})
         self._share()
 
     def _matrices(self) -> int:

@@ -58,6 +58,8 @@ def prepare(config: StageConfig) -> Launch:
         from medcopilot.train import fsdp_cpu
 
         fsdp_cpu.apply()
+    if cpu:
+        os.environ.setdefault("ACCELERATE_TORCH_DEVICE", "cpu")  # not cpu:0 and cpu:1, where torch cannot restore a state to
     if cpu and launch.processes > 1 and not torch.distributed.is_initialized():
         # on accelerators accelerate makes it, with the same limit
         torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(seconds=config.rank_seconds))
