@@ -197,21 +197,21 @@ def _plain_class(model: Any) -> type[Any]:
     return next(cls for cls in type(model).__mro__ if not issubclass(cls, FSDPModule))
 
 
-def whole_weights(model: torch.nn.Module, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
-    """Every parameter and saved buffer of an unwrapped model by its name, whole, on the CPU: on rank 0; {} elsewhere.
+def whole_weights(model: torch.nn.Module, dtype: torch.dtype | None = None, *, everywhere: bool = False) -> dict[str, torch.Tensor]:
+    """Every parameter and saved buffer of an unwrapped model by its name, whole, on the CPU: on rank 0 (or `everywhere`), else {}.
 
     All ranks must call it. One parameter at a time is gathered. Tied weights appear under every name. ZeRO trains float32 originals
     of bfloat16 weights: those are what comes out, as `dtype` (None: as they are).
     """
-    first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+    keep = everywhere or not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
     whole: dict[str, torch.Tensor] = {}
     copies: dict[int, torch.Tensor] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
         if id(tensor) not in copies:
             value = _gather(tensor)
             kept = dtype if dtype is not None and value.is_floating_point() else value.dtype
-            copies[id(tensor)] = value.to("cpu", kept) if first else value.new_empty(0)
-        if first:
+            copies[id(tensor)] = value.to("cpu", kept) if keep else value.new_empty(0)
+        if keep:
             whole[name] = copies[id(tensor)]
     return whole
 
