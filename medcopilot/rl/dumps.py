@@ -67,8 +67,8 @@ class ReplaySource:
         self.folder, self.rank, self.world = Path(folder), rank, world
         found = sorted({int(match[1]) for path in self.folder.glob("round-*.jsonl") if (match := _NAME.fullmatch(path.name))})
         if not found:
-            raise UserError(f"{folder}: there are no rounds of rollouts (round-000000.rank0.jsonl): give the folder that a run with "
-                            "dump: true wrote, e.g. runs/nano/rollouts/grpo")
+            raise UserError(f"{folder}: there are no rounds of rollouts (round-000000.rank0.jsonl): give the folder that a run "
+                            "with dump: true wrote, e.g. runs/nano/rollouts/grpo")
         self.rounds = found
         self.position = 0
 

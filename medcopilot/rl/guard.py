@@ -58,7 +58,7 @@ class StepGuard(TrainerCallback):
         self.skipped += 1
         if self.skipped >= self.most:
             raise UserError(f"step {state.global_step}: {self.skipped} steps could not be taken, last because of: {reason}: "
-                            "lower the learning rate, or bring engine.dtype nearer to the trainer's; the last resumable state is kept")
+                            "lower the learning rate, or bring engine.dtype nearer to the trainer's; the last state is kept")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         if logs is not None and "loss" in logs:
