@@ -1,6 +1,6 @@
 """Steps that must not be taken: a loss that is not a number, or a ratio of trainer to engine beyond all reason.
 
-Promises: such a step leaves the weights as they are, on every rank; it is counted (`skipped` in the metrics), and the third one
+Promises: such a step leaves the weights as they are, on every rank; it is counted (`skipped`), and the third one
 ends the run with one sentence; resumable states of before stay.
 Does not cover: infinite gradients from a finite loss under DeepSpeed, which checks them itself.
 """
@@ -59,7 +59,3 @@ class StepGuard(TrainerCallback):
         if self.skipped >= self.most:
             raise UserError(f"step {state.global_step}: {self.skipped} steps could not be taken, last because of: {reason}: "
                             "lower the learning rate, or bring engine.dtype nearer to the trainer's; the last state is kept")
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        if logs is not None and "loss" in logs:
-            logs["skipped"] = float(self.skipped)

@@ -8,15 +8,21 @@ their checkpoint kept.
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import torch
+from transformers import TrainerCallback
+
+from env.files import atomic_write
 from medcopilot.rl.dumps import DumpEnded
+from medcopilot.rl.rounds import Source
 from medcopilot.rl.settings import OnlineConfig
 from medcopilot.rl.source import open_source
 from medcopilot.rl.stream import NothingToLearn
-from medcopilot.rl.trainer import SourceState
 from medcopilot.train import loop
 from medcopilot.train.model import CheckpointMeta
 from medcopilot.train.policy import load_policy
@@ -40,7 +46,7 @@ def run_online(config: OnlineConfig, arguments: Any, build: Callable[..., Any]) 
     with open_source(config, checkpoint, rank, world) as source:
         trainer = build(config, arguments, checkpoint, source)
         trainer.horizon, trainer.stage_optimizer, trainer.progress = horizon, config.optimizer, progress
-        saver = SourceState(source)
+        saver = RoundSaves(source, trainer)
         saver.restore(state, rank)
         trainer.add_callback(saver)  # before the progress callback, which marks a state as complete
         try:
@@ -55,3 +61,36 @@ def run_online(config: OnlineConfig, arguments: Any, build: Callable[..., Any]) 
     loop.finish(trainer, checkpoint.tokenizer, config, meta)
     return loop.StageResult(config.checkpoint, trainer.state.global_step, progress.tokens, horizon.elapsed() - horizon.before,
                             progress.loss)
+
+
+class RoundSaves(TrainerCallback):
+    """Resumable states between rounds only, with where the source of rounds and the trainer's own controls stand."""
+
+    def __init__(self, source: Source, trainer: Any) -> None:
+        self.source, self.trainer = source, trainer
+        self._owed = False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._owed |= control.should_save
+        control.should_save = self._owed and not self.trainer.mid_round()
+        self._owed &= not control.should_save
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        folder.mkdir(parents=True, exist_ok=True)  # every rank has a source of its own
+        atomic_write(folder / state_file(args.process_index),
+                     json.dumps({"source": self.source.state(), "trainer": self.trainer.round_state()}))
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.barrier()  # rank 0 marks the state as complete next
+
+    def restore(self, folder: Path | None, rank: int = 0) -> None:
+        """Put source and controls where an interrupted run left them."""
+        if folder is not None and (folder / state_file(rank)).is_file():
+            saved = json.loads((folder / state_file(rank)).read_text(encoding="utf-8"))
+            self.source.restore(saved["source"])
+            self.trainer.restore_round(saved["trainer"])
+
+
+def state_file(rank: int) -> str:
+    """Name of one rank's part."""
+    return f"source.rank{rank}.json"

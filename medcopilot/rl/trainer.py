@@ -12,18 +12,14 @@ round and pad every micro-batch to the longest of all, two to three times the to
 
 from __future__ import annotations
 
-import json
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 from torch import Tensor
-from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from env.files import atomic_write
 from medcopilot.rl.batch import collate, per_episode, split_evenly, split_rows
 from medcopilot.rl.guard import StepGuard
 from medcopilot.rl.rounds import Row, Source
@@ -62,6 +58,18 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
         self._compact = self.accelerator.device.type == "cpu" and self.accelerator.num_processes == 1
         self.progress: loop.Progress | None = None
 
+    def mid_round(self) -> bool:
+        """Whether part of a round is still to be learnt from: not a moment to write a state."""
+        return bool(self._step % (self.args.steps_per_generation * self.num_iterations))
+
+    def round_state(self) -> dict[str, Any]:
+        """Plain data for `restore_round`."""
+        return {"skipped": self.guard.skipped}
+
+    def restore_round(self, state: dict[str, Any]) -> None:
+        """Go on from `round_state()`."""
+        self.guard.skipped = int(state["skipped"])
+
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """The next micro-batch; a new round of rollouts when the last one is used up. The argument is a placeholder."""
         if not self.model.training:
@@ -78,6 +86,7 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
         if self._update_clock is not None:
             metrics["time/update"].append(now - self._update_clock)
         played = self.source.next(self.state.global_step)
+        metrics["skipped"].append(float(self.guard.skipped))
         for name, value in played.metrics.items():
             metrics[name].append(value)
         device = self.accelerator.device
@@ -155,28 +164,3 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
             # k3 estimate of KL(engine || trainer), J. Schulman 2020, http://joschu.net/blog/kl-approx.html
             metrics["mismatch/kl"].append((ratio.exp() - 1 - ratio).mean().item())
         return self.guard.check(self, loss, ratio)
-
-
-class SourceState(TrainerCallback):
-    """Saves with every resumable state where the source of rounds stands."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        # every rank has a source of its own; the folder is there: rank 0 made it before the others' optimiser states were gathered
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(folder / state_file(args.process_index), json.dumps(self.source.state()))
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.barrier()  # rank 0 marks the state as complete next
-
-    def restore(self, folder: Path | None, rank: int = 0) -> None:
-        """Put the source where an interrupted run left it."""
-        if folder is not None and (folder / state_file(rank)).is_file():
-            self.source.restore(json.loads((folder / state_file(rank)).read_text(encoding="utf-8")))
-
-
-def state_file(rank: int) -> str:
-    """Name of one rank's part."""
-    return f"source.rank{rank}.json"
