@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,6 +63,8 @@ class Horizon:
 
     def __init__(self, steps: int | None, seconds: float | None) -> None:
         self.steps, self.seconds = steps, seconds
+        self.share: Callable[[], float] | None = None
+        """Fraction of the run that is done by a measure of its own, e.g. episodes; None: by steps and seconds only."""
         self.before = 0.0
         """Seconds that earlier starts of the run used."""
         self.started: float | None = None
@@ -76,14 +79,23 @@ class Horizon:
     def progress(self, step: int, elapsed: float | None = None) -> float:
         """Fraction of the run that is done after `step` steps. Without `elapsed`, every rank must call it together."""
         by_steps = step / self.steps if self.steps else 0.0
-        by_time = (self._agreed() if elapsed is None else elapsed) / self.seconds if self.seconds else 0.0
+        by_time = self._by_time(elapsed) if elapsed is not None or not self.timed else self._agreed()
         return min(1.0, max(by_steps, by_time))
 
+    @property
+    def timed(self) -> bool:
+        """Whether something else than the number of steps ends the run."""
+        return self.seconds is not None or self.share is not None
+
+    def _by_time(self, elapsed: float | None = None) -> float:
+        by_seconds = (self.elapsed() if elapsed is None else elapsed) / self.seconds if self.seconds else 0.0
+        return max(by_seconds, self.share() if self.share is not None else 0.0)
+
     def _agreed(self) -> float:
-        """Rank 0's clock, so that all ranks stop and anneal alike."""
+        """What rank 0 says, so that all ranks stop and anneal alike."""
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-            return self.elapsed()
-        box = [self.elapsed()]
+            return self._by_time()
+        box = [self._by_time()]
         torch.distributed.broadcast_object_list(box, src=0)
         return box[0]
 
@@ -102,7 +114,7 @@ class Progress(TrainerCallback):
         self._rows = config.metrics
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.horizon.seconds and self.horizon.progress(state.global_step) >= 1.0:
+        if self.horizon.timed and self.horizon.progress(state.global_step) >= 1.0:
             control.should_training_stop = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
