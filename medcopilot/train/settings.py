@@ -82,6 +82,8 @@ class SftConfig(StageConfig):
     """Padded tokens per micro-batch and device."""
     batch_rows: int | None = Field(None, ge=1)
     """Rows per micro-batch and device at most; None: as many as the tokens allow."""
+    packing: bool = False
+    """Lay rows end to end in lines of `batch_tokens` in place of padding them; they do not see each other."""
     accumulation: int = Field(1, ge=1)
     """Micro-batches per step."""
     max_length: int | None = Field(None, ge=2)
@@ -92,6 +94,8 @@ class SftConfig(StageConfig):
     def _ends(self) -> SftConfig:
         if self.epochs is None and self.max_steps is None and self.max_seconds is None:
             raise ValueError("a run needs an end: set epochs, max_steps or max_seconds")
+        if self.packing and self.batch_rows is not None:
+            raise ValueError("packing fills batches by tokens: remove batch_rows, or set packing: false")
         return self
 
 
