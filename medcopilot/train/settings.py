@@ -45,6 +45,8 @@ class LoraSettings(Config):
     alpha: float = Field(64, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: str | list[str] = "all-linear"
+    quantize: Literal["nf4"] | None = None
+    """`nf4`: the parent's weights in 4 bits while the adapters are trained (QLoRA); needs a GPU and bitsandbytes."""
 
 
 class ModelConfig(Config):
@@ -67,6 +69,8 @@ class ModelConfig(Config):
     def _one_source(self) -> ModelConfig:
         if (self.checkpoint is None) == (self.tokenizer is None):
             raise ValueError("give either model.checkpoint or, for random nano weights, model.tokenizer")
+        if self.lora is not None and self.lora.quantize and self.checkpoint is None:
+            raise ValueError("lora.quantize needs weights to quantise: set model.checkpoint, or remove it")
         return self
 
 
@@ -125,6 +129,6 @@ class DpoConfig(StageConfig):
     def _consistent(self) -> DpoConfig:
         if self.model.checkpoint is None:
             raise ValueError("preference optimisation starts from a checkpoint: set model.checkpoint, not model.tokenizer")
-        if self.label_smoothing and (self.loss != "sigmoid" or self.batch_pairs != 1):
-            raise ValueError("label_smoothing needs loss: sigmoid and batch_pairs: 1 (raise accumulation instead)")
+        if self.label_smoothing and self.loss != "sigmoid":
+            raise ValueError("label_smoothing needs loss: sigmoid")
         return self

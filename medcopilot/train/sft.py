@@ -22,11 +22,12 @@ from trl import SFTTrainer
 from env.errors import UserError
 from medcopilot.data.rows import read_rows
 from medcopilot.train import loop
+from medcopilot.train.adapters import peft_settings
 from medcopilot.train.batches import IGNORE, PadRight, SftRows, TokenBatches
 from medcopilot.train.chunked_loss import chunked_cross_entropy, use_chunked_head
 from medcopilot.train.model import Checkpoint
 from medcopilot.train.packing import PackedBatches, PackRows, prepare_attention
-from medcopilot.train.policy import check_tokenizer, check_vocabulary, load_policy, peft_settings, recipe_digest
+from medcopilot.train.policy import check_tokenizer, check_vocabulary, load_policy, recipe_digest
 from medcopilot.train.settings import ModelConfig, SftConfig
 from medcopilot.train.stage import train_on_rows
 
