@@ -28,8 +28,9 @@ def launch(stage: str, config: StageConfig, folder: Path) -> None:
     recipe = folder / f"{config.name}.yaml"
     recipe.write_text(dump_config(config))
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    done = subprocess.run([*torchrun, f"recipes/{stage}.py", str(recipe)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-                          capture_output=True, text=True, timeout=300, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*torchrun, f"recipes/{stage}.py", str(recipe)], cwd=ROOT, env=environment, capture_output=True,
+                          text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
