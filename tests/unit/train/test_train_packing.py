@@ -108,6 +108,22 @@ def test_what_lies_beside_a_row_does_not_reach_it() -> None:
     assert not torch.allclose(states[0][:start], states[1][:start])
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=8), st.sampled_from([1, 16]), st.sampled_from([1, 3]))
+def test_attention_is_that_of_each_row(sizes: list[int], multiple: int, repeat: int) -> None:
+    generator = torch.Generator().manual_seed(sum(sizes))
+    shape = (sum(sizes), 5)
+    qkv = [torch.randn(1, heads, *shape, generator=generator, requires_grad=True) for heads in (2 * repeat, 2, 2)]
+    upstream = torch.randn(1, shape[0], 2 * repeat, 5, generator=generator)
+    found, _ = packed(None, *qkv, None, 0.4, segments=Segments(sizes, multiple))
+    rows = zip(*(x.split(sizes, dim=2) for x in qkv), strict=True)
+    expected = torch.cat([torch.nn.functional.scaled_dot_product_attention(*row, is_causal=True, scale=0.4, enable_gqa=True)
+                          for row in rows], dim=2).transpose(1, 2)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    for ours, theirs in zip(*(torch.autograd.grad(x, qkv, upstream) for x in (found, expected)), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
 def test_the_square_of_the_line_is_not_computed() -> None:
     segments = Segments([32] * 64)
     assert segments.squares() == 64 * 32**2  # 1 / 64 of the line's square
