@@ -109,13 +109,14 @@ def _build(config: SftConfig, arguments: TrlConfig, source: Checkpoint, rows: li
            ) -> tuple[ExactSftTrainer, loop.Horizon, loop.Progress]:
     world, rank = arguments.world_size, arguments.process_index
     lengths = [len(row["input_ids"]) for row in rows]
-    compact = arguments.device.type == "cpu" and world == 1 and config.model.lora is None
+    cpu = arguments.device.type == "cpu"
+    compact = cpu and world == 1 and config.model.lora is None
     collator = _collator(config, source, compact, arguments.device.type)
 
     def batches(total: int | None) -> TokenBatches:
         kind = PackedBatches if config.packing else TokenBatches
         return kind(lengths, config.batch_tokens, total=total, epochs=config.epochs, seed=config.seed, rank=rank, world=world,
-                    multiple=16 if compact and not config.packing else 1, most_rows=config.batch_rows)
+                    multiple=16 if cpu and not config.packing else 1, most_rows=config.batch_rows)
 
     micro = [] if config.epochs is None else [-(-len(batches(None)) // config.accumulation)]
     steps = min([*micro, *([config.max_steps] if config.max_steps else [])], default=None)
@@ -134,9 +135,9 @@ def _build(config: SftConfig, arguments: TrlConfig, source: Checkpoint, rows: li
 
 
 def _collator(config: SftConfig, source: Checkpoint, compact: bool, device: str) -> PadRight | PackRows:
-    """`compact`: few shapes, for the CPU's matrix library."""
+    """Few shapes on the CPU, for its matrix library; with `compact` padded batches always have the same size too."""
     if config.packing:
         style = prepare_attention(source.model, config.model.attention, device)
-        return PackRows(source.tokenizer.pad_token_id, style, multiple=256 if compact else 1)
-    return PadRight(source.tokenizer.pad_token_id, multiple=16 if compact else 1,
+        return PackRows(source.tokenizer.pad_token_id, style, multiple=256 if device == "cpu" else 1)
+    return PadRight(source.tokenizer.pad_token_id, multiple=16 if device == "cpu" else 1,
                     budget=config.batch_tokens if compact and not config.batch_rows else None)
