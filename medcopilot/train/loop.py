@@ -24,6 +24,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from env.errors import UserError
 from env.files import atomic_write
+from medcopilot.train.adapters import merged
 from medcopilot.train.config import StageConfig, dump_config
 from medcopilot.train.folders import hold
 from medcopilot.train.model import META, CheckpointMeta, read_meta
@@ -261,15 +262,15 @@ def _forget_rows_after(metrics: Path, step: int) -> None:
         atomic_write(metrics, "".join(line + "\n" for line in lines))
 
 
-def finish(trainer: Any, tokenizer: Any, config: StageConfig, meta: CheckpointMeta) -> None:
+def finish(trainer: Any, tokenizer: Any, config: Any, meta: CheckpointMeta) -> None:
     """Write the final checkpoint, whole, and clear the resumable state."""
     final = config.work / "final"
     shutil.rmtree(final, ignore_errors=True)
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "merge_and_unload"):
-        merged = model.merge_and_unload()
+        plain = merged(model, config.model, config.work, trainer.is_world_process_zero())
         if trainer.is_world_process_zero():
-            merged.save_pretrained(final)
+            plain.save_pretrained(final)
     else:
         trainer.save_model(str(final))
     trainer.accelerator.wait_for_everyone()
