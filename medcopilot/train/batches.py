@@ -54,7 +54,11 @@ class TokenBatches(Sampler[list[int]]):
     def epoch(self, number: int) -> list[list[int]]:
         """All ranks' batches of one epoch, shuffled."""
         rng = np.random.default_rng([self.seed, number])
-        jitter = self.lengths * (1 + 0.05 * rng.random(len(self.lengths)))  # neighbours change between epochs
+        batches = self._batches(self.lengths * (1 + 0.05 * rng.random(len(self.lengths))))  # neighbours change between epochs
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    def _batches(self, jitter: np.ndarray) -> list[list[int]]:
+        """All rows, each in one batch. `jitter`: their lengths, a little off."""
         batches: list[list[int]] = []
         current: list[int] = []
         longest = 0
@@ -67,7 +71,7 @@ class TokenBatches(Sampler[list[int]]):
             longest = longest_then
         if current:
             batches.append(current)
-        return [batches[i] for i in rng.permutation(len(batches))]
+        return batches
 
 
 def round_up(value: Any, multiple: int) -> Any:

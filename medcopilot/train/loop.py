@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 from env.errors import UserError
 from env.files import atomic_write
 from medcopilot.train import parallel
+from medcopilot.train.adapters import merged
 from medcopilot.train.config import StageConfig, dump_config
 from medcopilot.train.folders import hold
 from medcopilot.train.launch import read_launch
@@ -66,6 +68,8 @@ class Horizon:
 
     def __init__(self, steps: int | None, seconds: float | None) -> None:
         self.steps, self.seconds = steps, seconds
+        self.share: Callable[[], float] | None = None
+        """Fraction of the run that is done by a measure of its own, e.g. episodes; None: by steps and seconds only."""
         self.before = 0.0
         """Seconds that earlier starts of the run used."""
         self.started: float | None = None
@@ -80,14 +84,23 @@ class Horizon:
     def progress(self, step: int, elapsed: float | None = None) -> float:
         """Fraction of the run that is done after `step` steps. Without `elapsed`, every rank must call it together."""
         by_steps = step / self.steps if self.steps else 0.0
-        by_time = (self._agreed() if elapsed is None else elapsed) / self.seconds if self.seconds else 0.0
+        by_time = self._by_time(elapsed) if elapsed is not None or not self.timed else self._agreed()
         return min(1.0, max(by_steps, by_time))
 
+    @property
+    def timed(self) -> bool:
+        """Whether something else than the number of steps ends the run."""
+        return self.seconds is not None or self.share is not None
+
+    def _by_time(self, elapsed: float | None = None) -> float:
+        by_seconds = (self.elapsed() if elapsed is None else elapsed) / self.seconds if self.seconds else 0.0
+        return max(by_seconds, self.share() if self.share is not None else 0.0)
+
     def _agreed(self) -> float:
-        """Rank 0's clock, so that all ranks stop and anneal alike."""
+        """What rank 0 says, so that all ranks stop and anneal alike."""
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-            return self.elapsed()
-        box = [self.elapsed()]
+            return self._by_time()
+        box = [self._by_time()]
         torch.distributed.broadcast_object_list(box, src=0)
         return box[0]
 
@@ -106,7 +119,7 @@ class Progress(TrainerCallback):
         self._rows = config.metrics
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.horizon.seconds and self.horizon.progress(state.global_step) >= 1.0:
+        if self.horizon.timed and self.horizon.progress(state.global_step) >= 1.0:
             control.should_training_stop = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
@@ -125,6 +138,8 @@ class Progress(TrainerCallback):
         self._show(state.global_step, elapsed)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.barrier()  # complete when every rank has written its part
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             atomic_write(folder / STATE, json.dumps({"seconds": self.horizon.elapsed(),
@@ -153,29 +168,41 @@ class StageTrainer(Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
-            settings = self.stage_optimizer
-            if settings.name == "muon" and self.is_deepspeed_enabled:
-                settings = settings.model_copy(update={"name": "adamw"})
-                if self.is_world_process_zero():
-                    print(f"ZeRO hands the optimiser flat pieces, and muon needs whole matrices: adamw trains all weights at lr "
-                          f"{settings.lr:g} instead", file=sys.stderr)
-            self.optimizer = make_optimizer(self.model if model is None else model, settings)
+            self.optimizer = make_optimizer(self.model if model is None else model, self.possible(self.stage_optimizer))
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         if self.lr_scheduler is None:
-            inner = optimizer or self.optimizer
-            while hasattr(inner, "optimizer"):  # accelerate's and DeepSpeed's wrappers
-                inner = inner.optimizer
+            inner = unwrapped(optimizer or self.optimizer)
             self.lr_scheduler = HorizonSchedule(inner, self.stage_optimizer, self.horizon.progress)
             self._created_lr_scheduler = True
         return self.lr_scheduler
+
+    def possible(self, settings: OptimizerConfig) -> OptimizerConfig:
+        """The settings, or what stands in for them where the wrapper rules them out, which is said."""
+        if settings.name != "muon" or not self.is_deepspeed_enabled:
+            return settings
+        if self.is_world_process_zero():
+            print(f"ZeRO hands the optimiser flat pieces, and muon needs whole matrices: adamw trains all weights at lr "
+                  f"{settings.lr:g} instead", file=sys.stderr)
+        return settings.model_copy(update={"name": "adamw"})
+
+    def policy(self) -> Any:
+        """The part of the trained module that the checkpoint holds."""
+        return self.model
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """None: the card of a run is its report."""
 
     def _send_telemetry(self) -> None:
         """None: nothing leaves the machine."""
+
+
+def unwrapped(optimizer: Any) -> torch.optim.Optimizer:
+    """The optimiser inside accelerate's and DeepSpeed's wrappers."""
+    while hasattr(optimizer, "optimizer"):
+        optimizer = optimizer.optimizer
+    return optimizer
 
 
 def trainer_arguments(config: StageConfig, optimizer: OptimizerConfig, *, accumulation: int = 1) -> dict[str, Any]:
@@ -190,6 +217,20 @@ def trainer_arguments(config: StageConfig, optimizer: OptimizerConfig, *, accumu
         "ddp_timeout": int(config.rank_seconds), "ddp_find_unused_parameters": False,
         "log_level_replica": "error",
     }
+
+
+def prepare_frozen(trainer: Any, model: Any) -> Any:
+    """A model that is only evaluated, on the trainer's device and sharded as its wrapper shards."""
+    accelerator = trainer.accelerator
+    if trainer.is_deepspeed_enabled:
+        from trl.models import prepare_deepspeed
+
+        return prepare_deepspeed(model, accelerator)
+    if trainer.is_fsdp_enabled:
+        from trl.models import prepare_fsdp
+
+        return prepare_fsdp(model, accelerator)
+    return accelerator.prepare_model(model, evaluation_mode=True)
 
 
 def finished(config: StageConfig, recipe: str) -> bool:
@@ -268,11 +309,11 @@ def finish(trainer: Any, tokenizer: Any, config: Any, meta: CheckpointMeta) -> N
     """Write the final checkpoint, whole and in `config.model.dtype`, and clear the resumable state. All ranks call it; rank 0
     writes."""
     final = config.work / "final"
-    model = parallel.whole_model(trainer.model, config.model.dtype)
+    model = parallel.whole_model(trainer.policy(), config.model.dtype)
     if model is not None:
         shutil.rmtree(final, ignore_errors=True)
         if hasattr(model, "merge_and_unload"):
-            model = model.merge_and_unload()
+            model = merged(model, config.model, config.work)
         model.save_pretrained(final)
         tokenizer.save_pretrained(final)
         atomic_write(final / "recipe.yaml", dump_config(config))

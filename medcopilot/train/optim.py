@@ -9,6 +9,7 @@ nano policy.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import ChainMap
 from collections.abc import Callable, Iterable
@@ -119,23 +120,19 @@ def orthogonalize(matrices: torch.Tensor, coefficients: tuple[float, float, floa
     return x.transpose(1, 2) if tall else x
 
 
-class MuonAdamW(torch.optim.Optimizer):
-    """Muon on `matrices`, AdamW on `others`; both groups appear in `param_groups` and in one state dict."""
+class JointOptimizer(torch.optim.Optimizer):
+    """Several optimisers that step together; the groups of all of them appear in `param_groups`."""
 
-    def __init__(self, matrices: Iterable[torch.nn.Parameter], others: Iterable[torch.nn.Parameter],
-                 config: OptimizerConfig) -> None:
-        self._parts = (
-            BatchedMuon(list(matrices), lr=config.muon_lr, weight_decay=config.muon_weight_decay),
-            torch.optim.AdamW(list(others), lr=config.lr, betas=config.betas, weight_decay=0.0, foreach=True),
-        )
-        super().__init__([group for part in self._parts for group in part.param_groups], {})
+    def __init__(self, parts: dict[str, torch.optim.Optimizer]) -> None:
+        self._parts = parts
+        super().__init__([group for part in parts.values() for group in part.param_groups], {})
         self._share()
 
     def _share(self) -> None:
         """Expose the parts' own group dictionaries, so that a schedule writes where the parts read, and their states: sharded
         checkpoints take an optimiser without any for a new one, and let it make an empty step."""
-        self.param_groups = [group for part in self._parts for group in part.param_groups]
-        self.state = ChainMap(*(part.state for part in self._parts))
+        self.param_groups = [group for part in self._parts.values() for group in part.param_groups]
+        self.state = ChainMap(*(part.state for part in self._parts.values()))
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
@@ -143,27 +140,40 @@ class MuonAdamW(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for part in self._parts:
+        for part in self._parts.values():
             part.step()
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """In torch's own form, as one optimiser over the matrices and then the others: sharded checkpoints take it apart."""
-        muon, adamw = (part.state_dict() for part in self._parts)
-        shift = self._matrices()
-        groups = [{**group, "params": [i + shift for i in group["params"]]} for group in adamw["param_groups"]]
-        return {"state": muon["state"] | {i + shift: kept for i, kept in adamw["state"].items()},
-                "param_groups": [*muon["param_groups"], *groups]}
+        """In torch's own form, as one optimiser over the parts' parameters in turn: sharded checkpoints take it apart."""
+        state: dict[int, Any] = {}
+        groups: list[dict[str, Any]] = []
+        shift = 0
+        for part in self._parts.values():
+            own = part.state_dict()
+            state |= {number + shift: kept for number, kept in own["state"].items()}
+            groups += [{**group, "params": [number + shift for number in group["params"]]} for group in own["param_groups"]]
+            shift += sum(len(group["params"]) for group in own["param_groups"])
+        return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        kept, all_groups, first = state_dict["state"], state_dict["param_groups"], len(self._parts[0].param_groups)
-        for part, groups in zip(self._parts, (all_groups[:first], all_groups[first:]), strict=True):
-            ours = [key for group in groups for key in group["params"]]  # numbers, or names in a sharded checkpoint
-            part.load_state_dict({"state": {key: kept[key] for key in ours if key in kept}, "param_groups": groups})
+        groups = iter(state_dict["param_groups"])
+        for part in self._parts.values():
+            own = list(itertools.islice(groups, len(part.param_groups)))
+            keys = [key for group in own for key in group["params"]]  # numbers, or names in a sharded checkpoint
+            part.load_state_dict({"state": {key: state_dict["state"][key] for key in keys if key in state_dict["state"]},
+                                  "param_groups": own})
         self._share()
 
-    def _matrices(self) -> int:
-        return sum(len(group["params"]) for group in self._parts[0].param_groups)
+
+class MuonAdamW(JointOptimizer):
+    """Muon on `matrices`, AdamW on `others`."""
+
+    def __init__(self, matrices: Iterable[torch.nn.Parameter], others: Iterable[torch.nn.Parameter],
+                 config: OptimizerConfig) -> None:
+        super().__init__({
+            "muon": BatchedMuon(list(matrices), lr=config.muon_lr, weight_decay=config.muon_weight_decay),
+            "adamw": torch.optim.AdamW(list(others), lr=config.lr, betas=config.betas, weight_decay=0.0, foreach=True)})
 
 
 def make_optimizer(model: torch.nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -183,3 +193,58 @@ def make_optimizer(model: torch.nn.Module, config: OptimizerConfig) -> torch.opt
     if config.name == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.betas[0])
     return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)
+
+
+def joint_optimizer(model: torch.nn.Module, configs: dict[str, OptimizerConfig]) -> torch.optim.Optimizer:
+    """One optimiser for several roles; every group says its own in `role`.
+
+    Args:
+        configs: by role. A role's parameters are those below the attribute of that name; the last role takes the rest too.
+    """
+    roles = list(configs)
+
+    def role_of(name: str) -> str:
+        first = name.split(".", 1)[0]
+        return first if first in configs else roles[-1]
+
+    parts = {}
+    for role, config in configs.items():
+        part = make_optimizer(_Part(model, lambda name, role=role: role_of(name) == role), config)
+        for group in part.param_groups:
+            group["role"] = role
+        parts[role] = part
+    if all(config.name == "adamw" for config in configs.values()):  # one plain optimiser is what sharding wrappers know best
+        return torch.optim.AdamW([group for part in parts.values() for group in part.param_groups])
+    return JointOptimizer(parts)
+
+
+class _Part(torch.nn.Module):
+    """The parameters of a module whose names `wanted` accepts."""
+
+    def __init__(self, model: torch.nn.Module, wanted: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._found = [(name, p) for name, p in model.named_parameters() if wanted(name)]
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Any:
+        return iter(self._found)
+
+
+class RoleSchedule(HorizonSchedule):
+    """A schedule per role.
+
+    Args:
+        delays: finished steps before which a role's rate is 0; its warm-up starts there.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, configs: dict[str, OptimizerConfig], delays: dict[str, int],
+                 progress: Callable[[int], float]) -> None:
+        self.configs, self.delays = configs, delays
+        super().__init__(optimizer, next(iter(configs.values())), progress)
+
+    def get_lr(self) -> list[float]:
+        progress = self.progress(self.last_epoch)
+        factors = {}
+        for role, config in self.configs.items():
+            step = self.last_epoch - self.delays.get(role, 0)
+            factors[role] = rate(config, step, progress) if step >= 0 else 0.0
+        return [base * factors[group["role"]] for base, group in zip(self.base_lrs, self.optimizer.param_groups, strict=True)]
