@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import ChainMap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 import torch
@@ -120,6 +119,37 @@ def orthogonalize(matrices: torch.Tensor, coefficients: tuple[float, float, floa
     return x.transpose(1, 2) if tall else x
 
 
+class _States(MutableMapping[Any, Any]):
+    """The states of several optimisers as one; each parameter's is with the optimiser that has the parameter."""
+
+    def __init__(self, parts: list[torch.optim.Optimizer]) -> None:
+        self._parts = parts
+
+    def _owner(self, parameter: Any) -> torch.optim.Optimizer:
+        for part in self._parts:
+            if any(parameter is p for group in part.param_groups for p in group["params"]):
+                return part
+        raise KeyError(parameter)
+
+    def __getitem__(self, parameter: Any) -> Any:
+        return self._owner(parameter).state[parameter]
+
+    def __setitem__(self, parameter: Any, state: Any) -> None:
+        self._owner(parameter).state[parameter] = state
+
+    def __delitem__(self, parameter: Any) -> None:
+        del self._owner(parameter).state[parameter]
+
+    def __contains__(self, parameter: Any) -> bool:
+        return any(parameter in part.state for part in self._parts)
+
+    def __iter__(self) -> Iterator[Any]:
+        return itertools.chain.from_iterable(part.state for part in self._parts)
+
+    def __len__(self) -> int:
+        return sum(len(part.state) for part in self._parts)
+
+
 class JointOptimizer(torch.optim.Optimizer):
     """Several optimisers that step together; the groups of all of them appear in `param_groups`."""
 
@@ -132,7 +162,7 @@ class JointOptimizer(torch.optim.Optimizer):
         """Expose the parts' own group dictionaries, so that a schedule writes where the parts read, and their states: sharded
         checkpoints take an optimiser without any for a new one, and let it make an empty step."""
         self.param_groups = [group for part in self._parts.values() for group in part.param_groups]
-        self.state = ChainMap(*(part.state for part in self._parts.values()))
+        self.state = _States(list(self._parts.values()))
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
@@ -140,8 +170,13 @@ class JointOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        wanted = {id(group) for group in self.param_groups}  # ZeRO steps one group at a time: it leaves only that one here
         for part in self._parts.values():
-            part.step()
+            own = part.param_groups
+            part.param_groups = [group for group in own if id(group) in wanted]
+            if part.param_groups:
+                part.step()
+            part.param_groups = own
         return loss
 
     def state_dict(self) -> dict[str, Any]:

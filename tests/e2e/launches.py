@@ -6,6 +6,7 @@ A stage is an entry of `STAGES`; one that trains from a rollout dump joins the t
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import subprocess
@@ -31,17 +32,21 @@ class Stage(NamedTuple):
     """What makes one process train on the global batches of two."""
 
 
+REPLAY = ("replay={folder}/rounds", "model.checkpoint={folder}/start", "max_seconds=null", "micro_batches=2")
 STAGES = {
     "sft": Stage(("data={folder}/sft.jsonl", "model.tokenizer={folder}/tokenizer", "batch_tokens=512", "optimizer.warmup_steps=1",
                   *(f"model.shape.{name}={size}" for name, size in SHAPE.items())), ("accumulation=2",)),
     "dpo": Stage(("data={folder}/dpo.jsonl", "model.checkpoint={folder}/start", "batch_pairs=4", "optimizer.lr=0.01",
                   "optimizer.warmup_steps=1"), ("accumulation=2",)),
+    # a round is dealt out to the processes there are
+    "grpo": Stage((*REPLAY, "rollouts.groups=2", "optimizer.name=adamw", "optimizer.lr=0.003", "optimizer.warmup_steps=1"), ()),
+    "ppo": Stage((*REPLAY, "critic.warmup_steps=1"), ()),
 }
 COMMON = ("bf16=false", "log_steps=1")
 
 
 def make_workshop(folder: Path) -> None:
-    """A tokenizer, a checkpoint, rows for SFT and pairs for DPO."""
+    """A tokenizer, a checkpoint, rows for SFT, pairs for DPO and rounds of rollouts."""
     from medcopilot.agent.render import ChatRenderer
     from medcopilot.data.rows import Card, rows_digest, tokenizer_digest, write_rows
     from medcopilot.train.model import CheckpointMeta, NanoShape, new_nano, save_checkpoint
@@ -71,6 +76,25 @@ def make_workshop(folder: Path) -> None:
         card = Card(kind=kind, digest=rows_digest(body), rows=len(body), tokens=0, trained_tokens=0,
                     tokenizer=tokenizer_digest(tokenizer))
         write_rows(folder / f"{kind}.jsonl", body, card)
+    make_rounds(folder / "rounds", pairs, len(tokenizer))
+
+
+def make_rounds(folder: Path, pairs: list[dict[str, Any]], vocabulary: int) -> None:
+    """Twelve rounds of four groups, half of a group right; the engine's logprobs are about those of random weights."""
+    from medcopilot.rl.dumps import write_round
+    from medcopilot.rl.rounds import Round, Row
+
+    rng = random.Random(1)
+    for number in range(12):
+        rows = []
+        for group, pair in enumerate(rng.sample(pairs, 4)):
+            for sample in range(8):
+                side = "chosen" if sample % 2 else "rejected"
+                mask = [0] * len(pair["prompt_ids"]) + pair[f"{side}_mask"]
+                logprobs = [on * (rng.gauss(0, 0.1) - math.log(vocabulary)) for on in mask]
+                right = float(sample % 2)
+                rows.append(Row(pair["prompt_ids"] + pair[f"{side}_ids"], mask, logprobs, 2 * right - 1, right, group, f"t{group}"))
+        write_round(folder, number, 0, 1, Round(rows, len(rows)), len(rows))
 
 
 def command(folder: Path, stage: str, run: str, config: str | None, *overrides: str, steps: int = 3, flags: tuple[str, ...] = (),
@@ -98,7 +122,7 @@ def finish(words: list[str], log: Path, code: int = 0) -> str:
     finally:
         end(process)
     said = log.read_text(errors="replace")
-    assert process.returncode == code, said[-4000:]
+    assert process.returncode == code, f"exit code {process.returncode}\n{said[-4000:]}"
     return said
 
 

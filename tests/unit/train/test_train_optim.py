@@ -138,3 +138,20 @@ def test_muon_and_adamw_are_one_optimiser_to_a_sharded_checkpoint() -> None:
         step_on_random_gradients(optimizer, list(m.parameters()), 2)
     for left, right in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(left, right)
+
+
+def test_a_joint_optimiser_steps_and_keeps_what_a_wrapper_leaves_it() -> None:
+    """DeepSpeed takes all groups but one away for a step, and sets states of parameters that it made itself."""
+    params = parameters()
+    optimizer = MuonAdamW(params[:2], params[2:], OptimizerConfig())
+    before = [p.detach().clone() for p in params]
+    every = optimizer.param_groups
+    for p in params:
+        p.grad = torch.ones_like(p)
+    optimizer.param_groups = [every[1]]
+    optimizer.step()
+    optimizer.param_groups = every
+    assert [torch.equal(p, old) for p, old in zip(params, before, strict=True)] == [True, True, False, False]
+    assert optimizer.state[params[3]]["step"] == 1
+    optimizer.state.setdefault(params[0], {})["momentum_buffer"] = torch.zeros_like(params[0])
+    assert set(optimizer.state_dict()["state"]) == {0, 2, 3}
