@@ -314,3 +314,20 @@ def test_the_third_spoilt_step_ends_the_run(tmp_path, tokenizer, task_of, trace_
     trainer.source.next = lambda step: Round(bad, 16)
     with pytest.raises(UserError, match=r"step 3: 3 steps could not be taken.*importance ratio"):
         trainer.train()
+
+
+def test_the_observation_ablation_trains_on_them(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
+    """Every token after the first sampled one counts, with ratio 1 where the engine has no logprob."""
+    trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=1)
+    groups = [random_group(task_of, trace_of, RolloutSettings(group_size=8))]
+    trainer.source.next = lambda step: Round(rows_of(groups), 8)
+    [plain] = trainer._next_round()
+    trainer.observations = True
+    [batch] = trainer._next_round()
+    expected = sum(len(one.mask) - one.mask.index(1) for one in rows_of(groups))
+    assert batch["num_items_in_batch"].item() == expected > plain["num_items_in_batch"].item()
+    sampled = (plain["tool_mask"] * plain["completion_mask"]).bool()
+    assert torch.equal(batch["old_per_token_logps"][sampled], plain["old_per_token_logps"][sampled])
+    whole_loss(trainer, [batch])
+    added = (batch["tool_mask"] * batch["completion_mask"]).bool() & ~sampled
+    assert torch.allclose(trainer._last_logps[added], batch["old_per_token_logps"][added], atol=1e-5)
