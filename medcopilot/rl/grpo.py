@@ -128,6 +128,7 @@ def run_grpo(config: GrpoConfig) -> loop.StageResult:
         trainer = StreamGRPOTrainer(stream=stream, sync=sync, model=source.model, args=arguments, processing_class=source.tokenizer,
                                     episode_average=config.loss.average == "episode")
         trainer.horizon, trainer.stage_optimizer, trainer.progress = horizon, config.optimizer, progress
+        trainer.step_log.progress = progress
         saver = StreamState(stream)
         saver.restore(state)
         trainer.add_callback(saver)  # before the progress callback, which marks a state as complete

@@ -13,7 +13,6 @@ round and pad every micro-batch to the longest of all, two to three times the to
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from medcopilot.rl.batch import collate, per_episode, rows_of, split_rows
+from medcopilot.rl.metrics import StepLog
 from medcopilot.rl.stream import TrajectoryStream
 from medcopilot.train import loop
 
@@ -56,7 +56,10 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
         self.sync = sync
         self.episode_average = episode_average
         self._synced: int | None = None
-        self._update_clock: float | None = None
+        self._version = 0
+        """Of the weights that the engine serves."""
+        self.step_log = StepLog(self._metrics["train"])
+        self.add_callback(self.step_log)
         self._last_logps: Tensor | None = None
         self._wanted: Tensor | None = None
         self._compact = self.accelerator.device.type == "cpu" and self.accelerator.num_processes == 1
@@ -73,17 +76,13 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
 
     def _next_round(self) -> list[dict[str, Tensor]]:
         """Rollouts with the present weights, as `steps_per_generation` micro-batches in TRL's form."""
-        metrics = self._metrics["train"]
-        now = time.perf_counter()
-        if self._update_clock is not None:
-            metrics["time/update"].append(now - self._update_clock)
         if self._synced != self.state.global_step:
-            self.sync()
+            with self.step_log.phase("sync"):
+                self._version = self.sync()
             self._synced = self.state.global_step
-            metrics["time/sync"].append(time.perf_counter() - now)
-        harvest = self.stream.next()
-        for name, value in harvest.metrics.items():
-            metrics[name].append(value)
+        with self.step_log.phase("wait"):
+            harvest = self.stream.next()
+        self.step_log.harvest(harvest, self._version, self.state.global_step + 1)
         device = self.accelerator.device
         parts = split_rows(rows_of(harvest.groups), self.args.steps_per_generation)
         padded = [collate(part, self._tokenizer.pad_token_id) for part in parts]
@@ -99,7 +98,7 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
                 batch["advantages"] = per_episode(batch["advantages"], length, tokens, rollouts)
             if self.beta != 0.0:
                 batch["ref_per_token_logps"] = self._reference(batch)
-        self._update_clock = time.perf_counter()
+        self.step_log.ready()
         return batches
 
     @torch.no_grad()

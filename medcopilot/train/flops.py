@@ -3,11 +3,11 @@
 Per token that goes forward and backward, with N the weights of the linear layers (the head included, tied or not; an embedding
 that is only looked up is no matrix product):
 
-    forward 2 N + backward 2 N for activations + 2 N_trained for weights    = 6 N when all weights are trained, 4 N under LoRA
-    attention, per layer and sequence of T tokens: 12 T^2 x heads x head size    (4 forward, 8 backward)
+    forward 2 N, backward 2 N for activations and 2 N_trained for weights: 6 N when all weights are trained, 4 N under LoRA
+    attention, per layer and sequence of T tokens: 12 T^2 x heads x head size, a third of it forward
 
-MFU counts that. What gradient checkpointing computes a second time (2 N per token and 4 T^2 x ... of attention) is work of the device but
-not of the model: HFU counts it as well and equals MFU without checkpointing.
+MFU counts that. What gradient checkpointing computes a second time, another forward pass, is work of the device but not of the
+model: HFU counts it as well (8 N, and 16 for 12) and equals MFU without checkpointing.
 Source: Chowdhery et al. 2022 (arXiv 2204.02311), appendix B, whose attention term is not halved for causality; so it is in most
 published figures. The denominator is the vendor's dense bfloat16 peak, whatever the run's own number format.
 
@@ -32,7 +32,8 @@ PEAKS = {
     "L4": 121e12, "RTX 4090": 165.2e12, "RTX 3090": 71e12,
 }
 """FLOP/s, dense bfloat16 with float32 sums, by a part of the device's name, longer names first. NVIDIA's data sheets of each
-product (half of the figure "with sparsity" where only that is printed); GeForce: the Ada and Ampere GA102 white papers, appendix A."""
+product (half of the figure "with sparsity" where only that is printed); GeForce: appendix A of the Ada and the Ampere GA102 white
+papers."""
 
 
 class Shape(NamedTuple):

@@ -105,8 +105,8 @@ class Tracker:
                 do(sink)
             except Exception as error:  # whatever a tracker's library raises: training is worth more
                 self._sinks.remove(sink)
-                print(f"{self.config.name}: {type(sink).__name__} is switched off ({type(error).__name__}: {error}); metrics go on in "
-                      f"{self.config.metrics}", file=sys.stderr)
+                print(f"{self.config.name}: {type(sink).__name__} is switched off ({type(error).__name__}: {error}); metrics go on "
+                      f"in {self.config.metrics}", file=sys.stderr)
 
 
 class TensorBoard:

@@ -213,7 +213,7 @@ def test_rows_end_with_their_last_sampled_token_and_split_at_the_shortest_prompt
 def test_training_syncs_before_rollouts_and_moves_the_model(tmp_path, tokenizer, player_of, tasks) -> None:
     order = []
     player = player_of(lambda job: order.append("play") or float(job.sample % 2))
-    trainer = make_trainer(tmp_path, tokenizer, player, tasks, sync=lambda: order.append("sync"))
+    trainer = make_trainer(tmp_path, tokenizer, player, tasks, sync=lambda: order.append("sync") or 3)
     before = [parameter.detach().clone() for parameter in trainer.model.parameters()]
     trainer.train()
     assert [n for n, event in enumerate(order) if event == "sync"] == [0, 17]
@@ -223,7 +223,10 @@ def test_training_syncs_before_rollouts_and_moves_the_model(tmp_path, tokenizer,
     assert logged[0]["reward"] == pytest.approx(0.5)
     assert {"groups/zero_variance", "rollouts/infrastructure", "time/rollout", "entropy", "mismatch/mean", "mismatch/kl",
             "share/env", "reward/outcome"} <= set(logged[0])
-    assert "time/update" in logged[1]
+    for row in logged:
+        assert sum(row[f"time/{part}"] for part in ("wait", "sync", "update", "other")) == pytest.approx(row["time/step"])
+        assert row["time/update"] > 0
+        assert row["staleness/max"] == 3
 
 
 def test_mismatch_is_the_distance_between_trainer_and_engine(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
