@@ -99,8 +99,18 @@ def test_rewards_rise_and_everything_is_recorded(workshop, repository) -> None:
     assert end > start + 0.1
     assert all(row["rollouts/infrastructure"] == 0 for row in metrics)
     assert all(row["mismatch/mean"] < 0.02 for row in metrics)
-    assert {"reward", "groups/zero_variance", "share/generate", "share/env", "share/grade", "time/rollout",
-            "entropy"} <= set(metrics[0])
+    assert {"reward", "groups/zero_variance", "share/generate", "share/env", "share/grade", "time/rollout", "time/wait",
+            "time/update", "time/sync", "time/step", "rollouts/seconds", "rollouts/masked", "staleness/max",
+            "speed/tokens_per_second", "speed/update_tokens_per_second", "entropy"} <= set(metrics[0])
+    assert "speed/mfu" not in metrics[0]  # no peak is known of a CPU
+    assert all(row["staleness/max"] == 0 for row in metrics)
+    assert all(sum(row[f"time/{part}"] for part in ("wait", "sync", "update", "other")) == pytest.approx(row["time/step"])
+               for row in metrics)
+    assert [row["progress"] for row in metrics] == [round(step / 16, 4) for step in range(1, 17)]
+    samples = {path.name: path.read_text() for path in (workshop / "rise" / "samples" / "grpo").iterdir()}
+    assert set(samples) == {"step-1.md", "step-10.md"}
+    assert "### Turn 1: submit" in samples["step-1.md"]
+    assert not (workshop / "rise" / "alarms").exists()
     checkpoint = workshop / "rise" / "checkpoints" / "grpo"
     assert json.loads((checkpoint / "medcopilot.json").read_text())["policy_version"] == 2
     assert str(checkpoint) in done.stderr
