@@ -49,8 +49,8 @@ def sample_text(trace: Trace, reward: float | None, advantage: float) -> str:
     question = next((message["content"] for message in trace.messages if message.get("role") == "user"), "")
     worth = "no reward" if reward is None else f"reward {reward:.2f}, advantage {advantage:+.2f}"
     parts = [f"## {trace.dataset} · {outcome(trace)}: {one_line(question, 100) or trace.task_id}",
-             f"task `{trace.task_id}`, {visible(trace.template)}, sample {trace.sample}, {len(trace.turns)} turns, ended by "
-             f"{trace.stop}, {worth}",
+             f"task `{trace.task_id}`, {visible(trace.template)}, sample {trace.sample}, {len(trace.turns)} "
+             f"turn{'s' if len(trace.turns) != 1 else ''}, ended by {trace.stop}, {worth}",
              "### Question", fenced(visible(question, QUESTION_CHARS))]
     for number, turn in enumerate(trace.turns, start=1):
         parts += _turn(number, turn)

@@ -17,13 +17,15 @@ class Glyphs(NamedTuple):
     levels: str
     """Of a sparkline, lowest first."""
     full: str
+    done: str
+    """Of a line of progress, and what is left of it."""
     empty: str
     parts: str
     """Fractions of a full block, smallest first."""
 
 
-UNICODE = Glyphs("▁▂▃▄▅▆▇█", "█", "─", "▏▎▍▌▋▊▉")
-ASCII = Glyphs("_.-=+*#", "#", "-", "")
+UNICODE = Glyphs("▁▂▃▄▅▆▇█", "█", "━", "─", "▏▎▍▌▋▊▉")
+ASCII = Glyphs("_.-=+*#", "#", "=", "-", "")
 
 
 def glyphs(encoding: str) -> Glyphs:

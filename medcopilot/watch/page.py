@@ -67,8 +67,9 @@ class Fill:
         self.share, self.style, self.signs = share, style, signs
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        drawn = bar(self.share or 0.0, options.max_width, self.signs)
-        yield Text(drawn, style=self.style).append(self.signs.empty * (options.max_width - len(drawn)), style="bright_black")
+        done = round((self.share or 0.0) * options.max_width)
+        line = Text().append(self.signs.done * done, style=self.style)
+        yield line.append(self.signs.empty * (options.max_width - done), style="bright_black")
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement(4, options.max_width)
@@ -93,7 +94,7 @@ def frame(run: RunState, console: Console, height: int | None = None) -> Rendera
     if stage.sample is not None:
         room = SAMPLE_LINES if left is None else left - _lines(console, [measures]) - 1
         if room >= 3:
-            parts += _sample(stage.sample, room, width, signs, looked_at=console.is_terminal)
+            parts += _sample(stage.sample, room, console, signs)
     return Group(*parts)
 
 
@@ -163,7 +164,7 @@ def _where(stage: StageState) -> str:
 
 
 def _rule(title: str, width: int, signs: Glyphs) -> Text:
-    line = Text(visible(title), style="bold", no_wrap=True, overflow="ellipsis")
+    line = Text(no_wrap=True, overflow="ellipsis").append(visible(title), style="bold")
     return line.append(" " + signs.empty * max(0, width - len(title) - 1), style="bright_black")
 
 
@@ -177,7 +178,7 @@ def _measures(stage: StageState, width: int, signs: Glyphs, room: int | None) ->
         value, past = stage.last(name), stage.series(name)
         if value is None or (name == "kl" and not any(past)):
             continue
-        line = Text(f"{label:<{labels}}", style="bright_black").append(f"{show(value):>{values}}  ", style="bold")
+        line = Text().append(f"{label:<{labels}}", style="bright_black").append(f"{show(value):>{values}}  ", style="bold")
         lines.append(line.append(sparkline(past, spark, signs), style="cyan"))
     if room is not None:
         most = room - (min(8, room // 2) if stage.sample is not None else 0)
@@ -231,23 +232,23 @@ def _bars(title: str, rows: Sequence[tuple[str, float, str, str]], width: int, s
     lines = [Text(title, style="bold")]
     for label, share, seconds, colour in rows:
         drawn = bar(share, room, signs)
-        lines.append(Text(f"{label:<{labels}}", style="bright_black").append(drawn, style=colour)
+        lines.append(Text().append(f"{label:<{labels}}", style="bright_black").append(drawn, style=colour)
                      .append(" " * (room - len(drawn))).append(f"{share:>5.0%}{seconds:>9}"))
     return lines
 
 
 def _alarms(stage: StageState, width: int, signs: Glyphs) -> list[RenderableType]:
+    """How many, and the newest."""
     if not stage.alarms:
         return []
-    lines: list[RenderableType] = [_rule(f"{len(stage.alarms)} alarms" if len(stage.alarms) > 1 else "1 alarm", width, signs)]
-    for alarm in stage.alarms[-2:]:
-        lines.append(Text(visible(f"step {alarm.get('step')}: {alarm.get('text')}", 400), style="red"))
-    return lines
+    count, newest = len(stage.alarms), stage.alarms[-1]
+    title = f"{count} alarms, the last at step {newest.get('step')}" if count > 1 else f"alarm at step {newest.get('step')}"
+    return [_rule(title, width, signs), Text(visible(str(newest.get("text")), 400), style="red")]
 
 
-def _sample(sample: Sample, lines: int, width: int, signs: Glyphs, *, looked_at: bool) -> list[RenderableType]:
-    title = _rule(f"sample trajectories of step {sample.step}", width, signs)
-    if not looked_at:
+def _sample(sample: Sample, lines: int, console: Console, signs: Glyphs) -> list[RenderableType]:
+    title = _rule(f"sample trajectories of step {sample.step}", console.width, signs)
+    if not console.is_terminal:
         from medcopilot.rl.samples import sample_rows
 
         try:
@@ -256,10 +257,13 @@ def _sample(sample: Sample, lines: int, width: int, signs: Glyphs, *, looked_at:
             return [title, Text(f"not shown outside of a terminal: {error}", style="yellow")]
     shown: list[RenderableType] = []
     for line in visible(sample.text).splitlines()[2:]:  # after the machine's line and a title that says no more than ours
-        if line.strip() and not line.startswith("```"):
-            head = line.startswith("#")
-            shown.append(Text(line.lstrip("# ") if head else f"  {line}", style="bold" if head else "", no_wrap=True,
-                              overflow="ellipsis"))
+        if line.startswith("#"):
+            shown.append(Text(line.lstrip("# "), style="bold", no_wrap=True, overflow="ellipsis"))
+        elif line.strip() and not line.startswith("```"):
+            for part in Text(line.rstrip()).wrap(console, console.width - 2):
+                shown.append(Text("  ").append_text(part))
+        if len(shown) > lines:
+            break
     if len(shown) > lines:
         shown = [*shown[: lines - 1], Text(f"  ... {sample.path}", style="dim", no_wrap=True, overflow="ellipsis")]
     return [title, *shown]
