@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import secrets
 import shutil
 import sys
 import time
@@ -148,7 +149,7 @@ class WeightsAndBiases:
             known = json.loads(self._record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             known = None
-        self._id, self._step = (str(known["id"]), int(known["step"])) if known else (wandb.util.generate_id(), -1)
+        self._id, self._step = (str(known["id"]), int(known["step"])) if known else (secrets.token_hex(6), -1)
         resume = {"resume": "allow"} if known and settings.mode == "online" else {}
         try:
             self._run = wandb.init(
@@ -178,7 +179,7 @@ class WeightsAndBiases:
             self._run.log({"samples": table}, step=step)
 
     def close(self) -> None:
-        self._run.finish(quiet=True)
+        self._run.finish()
 
 
 def check_tracking(config: StageConfig) -> None:

@@ -150,17 +150,12 @@ def _headline(stage: StageState, signs: Glyphs) -> Text:
 
 
 def _where(stage: StageState) -> str:
-    words = f"step {stage.step}"
-    if stage.seconds is not None:
-        words += f", {clock(stage.seconds)} of training"
-    if stage.standing == "running":
-        return f"{words}, last row {clock(stage.age)} ago"
     if stage.standing == "waiting":
         return "no step yet"
     if stage.standing == "stopped":
-        cure = "the same command resumes it" if stage.resumable else "the same command starts it again"
-        return f"{words}, stopped {clock(stage.age)} ago: {cure}"
-    return words
+        return f"step {stage.step}, stopped {clock(stage.age)} ago: run again to {'resume' if stage.resumable else 'restart'}"
+    words = f"step {stage.step}" + (f", {clock(stage.seconds)} of training" if stage.seconds is not None else "")
+    return f"{words}, last row {clock(stage.age)} ago" if stage.standing == "running" else words
 
 
 def _rule(title: str, width: int, signs: Glyphs) -> Text:

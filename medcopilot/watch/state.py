@@ -49,8 +49,10 @@ class StageState:
     """Fraction that is done; None where the stage's rows do not say."""
     eta: float | None
     """Seconds left; None unless it runs and says how far it is."""
+    written: float | None
+    """Unix time at which its newest row, or its first file, was written."""
     age: float | None
-    """Seconds since something was written."""
+    """Seconds since then."""
     resumable: bool = False
     """Whether a stopped stage has a complete state to go on from."""
     alarms: list[dict[str, Any]] = field(default_factory=list)
@@ -134,7 +136,7 @@ class RunReader:
             raise UserError(f"{self.folder} has no stage {self.only!r}: choose from {', '.join(sorted(names))}")
         now = time.time() if now is None else now
         stages = [self._stage(name, now) for name in sorted(names) if self.only in (None, name)]
-        return RunState(self.folder, sorted(stages, key=lambda stage: -(stage.age or 0.0)), self._steps(), now)
+        return RunState(self.folder, sorted(stages, key=lambda stage: stage.written or now), self._steps(), now)
 
     def _names(self) -> set[str]:
         metrics = {path.stem for path in (self.folder / "metrics").glob("*.jsonl")}
@@ -148,7 +150,7 @@ class RunReader:
         finished = (self.folder / "checkpoints" / name / CHECKPOINT_RECORD).is_file()
         alive = not finished and (holder(work) is not None or (age is not None and age < max(QUIET, 10 * _distance(rows))))
         standing: Standing = "finished" if finished else "stopped" if not alive else "running" if rows else "waiting"
-        stage = StageState(name, standing, rows, None, None, age, any(work.glob(f"checkpoint-*/{COMPLETE}")),
+        stage = StageState(name, standing, rows, None, None, written, age, any(work.glob(f"checkpoint-*/{COMPLETE}")),
                            self._all(self.folder / "alarms" / f"{name}.jsonl"), self._sample(name))
         stage.progress = 1.0 if finished else stage.last("progress")
         if standing == "running" and stage.progress and stage.seconds is not None:
