@@ -34,7 +34,7 @@ def forget_after(path: Path, step: int) -> None:
         if kept:
             atomic_write(path, "".join(json.dumps(row) + "\n" for row in kept))
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 class Tail:

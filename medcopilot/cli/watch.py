@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from medcopilot.watch.state import RunReader
 
 NAME = "watch"
 
@@ -39,7 +44,7 @@ def run(
         _live(reader, console, every)
 
 
-def _live(reader, console, every) -> None:  # type: ignore[no-untyped-def]
+def _live(reader: RunReader, console: Console, every: float) -> None:
     """The page on the terminal's other screen, redrawn as a whole and only when there is something to redraw."""
     import contextlib
     import time
@@ -54,7 +59,7 @@ def _live(reader, console, every) -> None:  # type: ignore[no-untyped-def]
             time.sleep(every)
 
 
-def _stream(reader, every, once) -> None:  # type: ignore[no-untyped-def]
+def _stream(reader: RunReader, every: float, once: bool) -> None:
     import contextlib
     import json
     import time

@@ -118,7 +118,7 @@ class Progress(TrainerCallback):
         """Training begins after `step` steps, on this device."""
         self.tracker, self._peak = tracker, peak_flops(device)
         self._last = (step, self.horizon.before, 0)
-        self._meters = [FlopMeter(part) for part in decoders(model)]
+        self._meters = [FlopMeter(part) for part in decoders(model)] if tracker is not None else []  # of the one that writes
 
     def close(self) -> None:
         """Training has ended, one way or another."""

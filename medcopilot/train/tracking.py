@@ -232,4 +232,4 @@ def forget(config: StageConfig, step: int) -> None:
         forget_after(path, step)
     for path in config.samples.glob("step-*.md"):
         if not path.stem[5:].isdigit() or int(path.stem[5:]) > step:
-            path.unlink()
+            path.unlink(missing_ok=True)  # every process of a launch does this at a fresh start

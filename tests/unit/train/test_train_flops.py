@@ -16,6 +16,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from medcopilot.train import loop
 from medcopilot.train.config import StageConfig
 from medcopilot.train.flops import FlopMeter, decoders, lengths, named_peak, peak_flops, shape_of
+from medcopilot.train.tracking import Tracker
 
 # per layer: q 16x16, k and v 16x8 each, o 16x16, three of 16x24; two layers; head 16 x 32
 BODY, HEAD, ATTENTION = 2 * (256 + 128 + 128 + 256 + 3 * 384), 16 * 32, 2 * 2 * 8
@@ -108,7 +109,7 @@ def logged(tmp_path: Path, peak: float | None, logs: dict[str, float]) -> dict[s
     horizon = loop.Horizon(8, None)
     progress = loop.Progress(config, horizon)
     model = tiny()
-    progress.start(None, model, torch.device("cpu"), 0)
+    progress.start(Tracker(config), model, torch.device("cpu"), 0)
     progress._peak = peak
     horizon.elapsed = lambda: 4.0
     model(input_ids=torch.zeros(3, 10, dtype=torch.long))
