@@ -24,7 +24,7 @@ _SKIP = {"step", "global_step", "epoch", "total_flos", "time", "timestamp", "see
          "seconds", "tokens", "progress"}
 # parts of a step of online training; what older runs wrote stands behind
 _PARTS = (("waiting for rollouts", ("time/wait", "time/rollout")), ("update", ("time/update",)), ("weight sync", ("time/sync",)),
-          ("other", ("time/other",)))
+          ("evaluation", ("time/evaluate",)), ("other", ("time/other",)))
 
 
 class Series(NamedTuple):

@@ -85,11 +85,19 @@ def fenced(text: str) -> str:
     return f"{fence}\n{text.rstrip()}\n{fence}"
 
 
-def write_samples(path: Path, stage: str, step: int, chosen: Sequence[Sample], texts: Sequence[str]) -> None:
+def due(folder: Path, step: int, every: int) -> bool:
+    """Whether it is time for the next file: always for the first, then `every` steps after the last."""
+    written = [int(path.stem[5:]) for path in folder.glob("step-*.md") if path.stem[5:].isdigit()]
+    return not written or step >= max(written) + every
+
+
+def write_samples(folder: Path, stage: str, step: int, chosen: Sequence[Sample], texts: Sequence[str]) -> Path:
     """The file of a step."""
     rows = sorted({(trace.dataset, trace.licence) for trace, *_ in chosen})
+    path = folder / f"step-{step}.md"
     atomic_write(path, "\n".join([f"<!-- {json.dumps({'stage': stage, 'step': step, 'rows': rows})} -->",
                                   f"# {stage}, step {step}", "", *texts]))
+    return path
 
 
 def sample_rows(text: str) -> list[tuple[str, str]]:

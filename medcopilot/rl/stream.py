@@ -10,6 +10,7 @@ Does not cover: tensors (`batch`) and the update (`trainer`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import Counter
@@ -17,17 +18,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pydantic import Field, field_validator
-
 from env.errors import UserError
 from env.task import Task
-from medcopilot.rl.advantages import Scale, group_advantages, informative
+from medcopilot.rl.advantages import group_advantages, informative
 from medcopilot.rl.metrics import measure
+from medcopilot.rl.settings import RolloutSettings
 from medcopilot.rl.tasks import TaskSampler
 from medcopilot.rollout.jobs import Job
 from medcopilot.trace import Trace
-from medcopilot.train.config import Config
-from rewards.shaping import Rollout, check_weights, total
+from rewards.shaping import Rollout, total
 
 
 class NothingToLearn(UserError):
@@ -43,33 +42,6 @@ class Player(Protocol):
         """One episode, retries included."""
 
 
-class RolloutSettings(Config):
-    """How groups are sampled and filtered."""
-
-    groups: int = Field(8, ge=1)
-    """Groups per step and rank that the stream aims at."""
-    group_size: int = Field(16, ge=8)
-    temperature: float = Field(1.0, gt=0)
-    top_p: float = Field(1.0, gt=0, le=1)
-    max_groups: int = Field(24, ge=1)
-    """Groups per step that may be started while others are dropped."""
-    concurrency: int = Field(64, ge=1)
-    """Episodes open at once."""
-    box_threads: int = Field(4, ge=1)
-    rewards: dict[str, float] = Field(default_factory=lambda: {"outcome": 1.0})
-    """Reward terms and their weights (`rewards.shaping`). Filtering looks at the raw outcome only."""
-    scale: Scale = "group"
-    negative: float = Field(1.0, ge=0, le=1)
-    """Factor on negative advantages. Below 1 a policy learns more from what worked than from what did not: a success shows the
-    tokens that are right, a failure only that some token was wrong."""
-
-    @field_validator("rewards")
-    @classmethod
-    def _known(cls, weights: dict[str, float]) -> dict[str, float]:
-        check_weights(weights)
-        return weights
-
-
 @dataclass(frozen=True)
 class Group:
     """All rollouts of one task, with what they were worth."""
@@ -81,7 +53,7 @@ class Group:
     advantages: list[float]
     terms: list[dict[str, float]]
     verdict: str
-    """`kept`, `zero_variance`, `ungraded` (fewer than two graded), or `versions` (more than one policy version)."""
+    """`kept`, `zero_variance`, `ungraded` (too few graded), or `versions` (more than one policy version)."""
 
 
 @dataclass
@@ -105,11 +77,11 @@ def judge(task: Task, traces: list[Trace], settings: RolloutSettings, turn_limit
     versions = {version for trace, reward in zip(traces, rewards, strict=True) if reward is not None and trace.tokens
                 for version, sampled in zip(trace.tokens.versions, trace.tokens.mask, strict=True) if sampled}
     verdict = "kept"
-    if sum(reward is not None for reward in rewards) < 2:
+    if sum(reward is not None for reward in rewards) < (2 if settings.filter else 1):
         verdict = "ungraded"
     elif len(versions) > 1:
         verdict = "versions"
-    elif not informative(outcomes):
+    elif settings.filter and not informative(outcomes):
         verdict = "zero_variance"
     advantages = [value if value > 0 else settings.negative * value for value in group_advantages(rewards, settings.scale)]
     return Group(task, traces, rewards, advantages, [terms for _, terms in scored], verdict)
@@ -145,6 +117,8 @@ class TrajectoryStream:
         self.seed = seed
         self.yield_rate = 1.0
         """Moving share of played groups that are kept: decides how many are started at once."""
+        self._collecting: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
+        self._aborted = False
 
     def next(self, attempts: int = 3) -> Harvest:
         """The next step's groups: `settings.groups` or a few more, fewer only at the bound of `settings.max_groups`.
@@ -153,6 +127,8 @@ class TrajectoryStream:
             NothingToLearn: not one group could be kept in `attempts` full rounds.
         """
         for _ in range(attempts):
+            if self._aborted:
+                raise asyncio.CancelledError
             harvest = asyncio.run(self.collect())
             if harvest.groups:
                 return harvest
@@ -163,6 +139,9 @@ class TrajectoryStream:
     async def collect(self) -> Harvest:
         """Play groups until enough are kept. Everything that was started is waited for and used."""
         started = time.perf_counter()
+        this = asyncio.current_task()
+        assert this is not None
+        self._collecting = (asyncio.get_running_loop(), this)
         gate = asyncio.Semaphore(self.player.concurrency)
         played: list[Group] = []
         running: set[asyncio.Task[Group]] = set()
@@ -180,11 +159,20 @@ class TrajectoryStream:
                 for finished in done:
                     played.append(self._note(finished.result()))
         finally:
+            self._collecting = None
             for task in running:
                 task.cancel()
         seconds = time.perf_counter() - started
         kept_groups = [group for group in played if group.verdict == "kept"]
         return Harvest(kept_groups, played, seconds, measure(played, seconds))
+
+    def abort(self) -> None:
+        """Give up the collection that another thread waits for; nothing can be collected afterwards."""
+        self._aborted = True
+        if (collecting := self._collecting) is not None:
+            loop, task = collecting
+            with contextlib.suppress(RuntimeError):  # it ended in this moment
+                loop.call_soon_threadsafe(task.cancel)
 
     def _wanted(self, kept: int, running: int) -> int:
         """Groups to start now, so that the expected number of kept ones reaches the aim."""

@@ -50,7 +50,7 @@ class TrackingConfig(Config):
     samples: int = Field(3, ge=0)
     """Rollouts that online training writes as text to `<run>/samples/<name>/step-N.md`; 0: none."""
     samples_every: int = Field(10, ge=1)
-    """Steps between two such files; the first step always writes one."""
+    """Steps between two such files, at least; the first step always writes one."""
 
 
 class StageConfig(Config):

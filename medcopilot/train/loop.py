@@ -225,6 +225,20 @@ def trainer_arguments(config: StageConfig, optimizer: OptimizerConfig, *, accumu
     }
 
 
+def prepare_frozen(trainer: Any, model: Any) -> Any:
+    """A model that is only evaluated, on the trainer's device and sharded as its wrapper shards."""
+    accelerator = trainer.accelerator
+    if trainer.is_deepspeed_enabled:
+        from trl.models import prepare_deepspeed
+
+        return prepare_deepspeed(model, accelerator)
+    if trainer.is_fsdp_enabled:
+        from trl.models import prepare_fsdp
+
+        return prepare_fsdp(model, accelerator)
+    return accelerator.prepare_model(model, evaluation_mode=True)
+
+
 def finished(config: StageConfig, recipe: str) -> bool:
     """Whether the stage's checkpoint is there already.
 

@@ -52,11 +52,12 @@ MEASURES = (
     Measure("rollouts/tokens_per_second", "sampled tok/s"), Measure("speed/tokens_per_second", "trained tok/s"),
     Measure("speed/mfu", "MFU", percent), Measure("speed/update_mfu", "MFU of update", percent),
     Measure("rollouts/turns", "turns"), Measure("value/explained_variance", "explained var."), Measure("kl", "KL"),
-    Measure("staleness/mean", "staleness"), Measure("rollouts/sampled_tokens", "tokens/episode"), Measure("entropy", "entropy"),
+    Measure("staleness", "staleness"), Measure("rollouts/sampled_tokens", "tokens/episode"), Measure("entropy", "entropy"),
+    Measure("kl/start", "KL to start"), Measure("skipped", "skipped steps"),
     Measure("mismatch/kl", "engine KL"), Measure("grad_norm", "gradient norm"), Measure("learning_rate", "learning rate"),
 )
-STEP_PARTS = (("wait", "rollout wait", "blue"), ("sync", "weight sync", "magenta"), ("update", "update", "green"),
-              ("other", "other", "bright_black"))
+STEP_PARTS = (("wait", "rollout wait", "blue"), ("sync", "weight sync", "magenta"), ("evaluate", "evaluation", "cyan"),
+              ("update", "update", "green"), ("other", "other", "bright_black"))
 EPISODE_PARTS = (("generate", "generation", "blue"), ("env", "environment", "yellow"), ("grade", "grading", "green"))
 
 
@@ -171,7 +172,7 @@ def _measures(stage: StageState, width: int, signs: Glyphs, room: int | None) ->
     lines = []
     for name, label, show in MEASURES:
         value, past = stage.last(name), stage.series(name)
-        if value is None or (name == "kl" and not any(past)):
+        if value is None or (name in ("kl", "skipped") and not any(past)):
             continue
         line = Text().append(f"{label:<{labels}}", style="bright_black").append(f"{show(value):>{values}}  ", style="bold")
         lines.append(line.append(sparkline(past, spark, signs), style="cyan"))

@@ -5,9 +5,12 @@ from collections import defaultdict
 import pytest
 
 from medcopilot.jsonl import read_rows
-from medcopilot.rl.metrics import StepLog, measure, staleness
+from medcopilot.rl.metrics import measure
+from medcopilot.rl.rounds import Round
 from medcopilot.rl.samples import fenced, pick, sample_rows, sample_text
-from medcopilot.rl.stream import Harvest, RolloutSettings, judge
+from medcopilot.rl.settings import RolloutSettings
+from medcopilot.rl.step_log import StepLog
+from medcopilot.rl.stream import judge
 from medcopilot.train import loop
 from medcopilot.train.config import StageConfig
 from medcopilot.train.tracking import Tracker
@@ -51,31 +54,35 @@ def test_loops_are_measured_where_a_detector_is_given(group_of) -> None:
     assert measure([group], 1.0, looping=lambda trace: trace.sample < 2)["rollouts/loops"] == 0.25
 
 
-def test_staleness_counts_versions_behind_the_trainer(group_of) -> None:
-    fresh, old = group_of([1.0, 0.0] * 4, version=7), group_of([1.0, 0.0] * 4, number=1, version=6)
-    assert staleness([fresh], 7) == {"staleness/mean": 0.0, "staleness/max": 0.0}
-    assert staleness([fresh, old], 7) == {"staleness/mean": 0.5, "staleness/max": 1.0}
-    assert staleness([], 7) == {}
+class Given:
+    """A source of one round, over and over."""
+
+    def __init__(self, groups, **metrics) -> None:
+        self.round = Round([], 8, {**measure(groups, 1.0), **metrics}, groups)
+
+    def next(self, step):
+        return self.round
 
 
-def test_the_parts_of_a_step_add_up(monkeypatch) -> None:
-    times = {"start": 0, "train": 10, "begin": 11, "sync": 12, "synced": 13, "wait": 14, "waited": 20, "ready": 22, "end": 25,
-             "begin again": 26, "end again": 40}
+def test_the_parts_of_a_step_add_up(monkeypatch, group_of) -> None:
+    times = {"start": 0, "train": 10, "begin": 11, "round": 12, "played": 20, "evaluate": 20, "evaluated": 21, "ready": 22,
+             "end": 25, "begin again": 26, "end again": 40}
     now = iter(map(float, times.values()))
-    monkeypatch.setattr("medcopilot.rl.metrics.time.perf_counter", lambda: next(now))
+    monkeypatch.setattr("medcopilot.rl.step_log.time.perf_counter", lambda: next(now))
     found = defaultdict(list)
     log = StepLog(found)
     log.on_train_begin(None, None, None)
     log.on_step_begin(None, None, None)
-    with log.phase("sync"):
-        pass
-    with log.phase("wait"):
+    log.next_round(Given([group_of([1.0] + [0.0] * 7)], **{"time/wait": 6.0, "time/sync": 1.0}), 0)
+    with log.phase("evaluate"):
         pass
     log.ready()
     log.on_step_end(None, None, None)
-    log.on_step_begin(None, None, None)  # a second step on the same rollouts
+    log.on_step_begin(None, None, None)  # a second step on the same round
     log.on_step_end(None, None, None)
-    assert found == {"time/step": [15, 15], "time/wait": [6, 0], "time/sync": [1, 0], "time/update": [3, 14], "time/other": [5, 1]}
+    assert {name.removeprefix("time/"): values for name, values in found.items() if name.startswith("time/")} == {
+        "step": [15, 15], "wait": [6, 0], "sync": [1, 0], "evaluate": [1, 0], "update": [3, 14], "other": [4, 1], "rollout": [1]}
+    assert found["success"] == [1 / 8]
 
 
 @pytest.fixture
@@ -91,7 +98,7 @@ def log(tmp_path):
 def test_many_failures_of_ours_raise_an_alarm_that_names_the_commonest(log, group_of, capsys) -> None:
     group = group_of([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, None])
     group.traces[7].error = "EngineError: server 2\nanswered 503"
-    log.harvest(Harvest([group], [group], 1.0, measure([group], 1.0)), 0, 3)
+    log.next_round(Given([group]), 2)
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1
     assert said[0].startswith("ALARM grpo step 3: 1 of 8 episodes (12%, limit 5%)")
@@ -100,16 +107,22 @@ def test_many_failures_of_ours_raise_an_alarm_that_names_the_commonest(log, grou
     assert (row["step"], row["value"], row["limit"]) == (3, 0.125, 0.05)
 
 
-def test_samples_are_kept_of_the_first_step_and_every_few(log, group_of) -> None:
+def test_samples_are_kept_of_the_first_round_and_now_and_then(log, group_of) -> None:
     group = group_of([1.0] + [0.0] * 7)
-    for step in range(1, 12):
-        log.harvest(Harvest([group], [group], 1.0, measure([group], 1.0)), 0, step)
+    for step in range(0, 12, 2):  # a round every two steps
+        log.next_round(Given([group]), step)
     folder = log.progress.tracker.config.samples
-    assert sorted(path.name for path in folder.iterdir()) == ["step-1.md", "step-10.md", "step-5.md"]
-    text = (folder / "step-5.md").read_text()
+    assert sorted(path.name for path in folder.iterdir()) == ["step-1.md", "step-7.md"]
+    text = (folder / "step-7.md").read_text()
     assert sample_rows(text) == [("toy", "synthetic")]
     assert "toy · success" in text
     assert "toy · failure" in text
+
+
+def test_a_replay_has_no_samples_and_no_alarms(log) -> None:
+    log.next_round(Given([], **{"rollouts/infrastructure": 0.5}), 0)
+    assert not log.progress.tracker.config.samples.exists()
+    assert not log.progress.tracker.config.alarms.exists()
 
 
 def test_a_sample_shows_question_turns_and_outcome_and_no_control_characters(group_of) -> None:

@@ -5,7 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from env.errors import UserError
-from medcopilot.rl.stream import RolloutSettings, TrajectoryStream, judge
+from medcopilot.rl.settings import RolloutSettings
+from medcopilot.rl.stream import TrajectoryStream, judge
 from medcopilot.rl.tasks import TaskSampler
 
 SETTINGS = RolloutSettings(groups=4, group_size=8, max_groups=12)
