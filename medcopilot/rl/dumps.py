@@ -29,10 +29,14 @@ def round_file(folder: Path, number: int, rank: int) -> Path:
     return folder / f"round-{number:06d}.rank{rank}.jsonl"
 
 
-def write_round(folder: Path, number: int, rank: int, world: int, played: Round) -> Path:
-    """Write one rank's part of a round; the first line is its head, every further line a rollout."""
+def write_round(folder: Path, number: int, rank: int, world: int, played: Round, episodes: int = 0) -> Path:
+    """Write one rank's part of a round; the first line is its head, every further line a rollout.
+
+    Args:
+        episodes: played for this round by this rank, kept or not.
+    """
     head = {"round": number, "rank": rank, "world": world, "rows": len(played.rows), "wanted": played.wanted,
-            "metrics": played.metrics}
+            "episodes": episodes * world, "metrics": played.metrics}
     folder.mkdir(parents=True, exist_ok=True)
     path = round_file(folder, number, rank)
     atomic_write(path, "\n".join(json.dumps(line) for line in [head, *(row._asdict() for row in played.rows)]) + "\n")
@@ -71,6 +75,7 @@ class ReplaySource:
                             "with dump: true wrote, e.g. runs/nano/rollouts/grpo")
         self.rounds = found
         self.position = 0
+        self.episodes = 0
 
     def next(self, step: int) -> Round:
         """The next round.
@@ -88,17 +93,18 @@ class ReplaySource:
             groups += _by_group(read_part(round_file(self.folder, number, rank))[1])
         if not groups:
             raise UserError(f"{self.folder}: round {number} has no rollouts: dump the run again")
+        self.episodes += int(head.get("episodes", 0)) // self.world
         mine = [row._replace(group=index) for index, group in enumerate(groups[self.rank :: self.world]) for row in group]
         metrics = {name: value for name, value in head["metrics"].items() if not name.startswith("time/")}  # times are not replayed
         return Round(mine or [blank(groups[0][0])], head["wanted"], metrics)
 
     def state(self) -> dict[str, Any]:
         """Plain data for `restore`."""
-        return {"position": self.position}
+        return {"position": self.position, "episodes": self.episodes}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state()`."""
-        self.position = int(state["position"])
+        self.position, self.episodes = int(state["position"]), int(state["episodes"])
 
     def details(self) -> dict[str, Any]:
         """What the checkpoint's record says."""

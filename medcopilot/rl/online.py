@@ -44,6 +44,9 @@ def run_online(config: OnlineConfig, arguments: Any, build: Callable[..., Any]) 
     progress = loop.Progress(config, horizon)
     rank, world = arguments.process_index, arguments.world_size
     with open_source(config, checkpoint, rank, world) as source:
+        if config.max_episodes is not None:
+            most = config.max_episodes
+            horizon.share = lambda: source.episodes * world / most
         trainer = build(config, arguments, checkpoint, source)
         trainer.horizon, trainer.stage_optimizer, trainer.progress = horizon, config.optimizer, progress
         trainer.step_log.progress = progress

@@ -47,6 +47,9 @@ class Round:
 class Source(Protocol):
     """Where rounds come from."""
 
+    episodes: int
+    """Played by this rank for the rounds so far, earlier starts of the run included."""
+
     def next(self, step: int) -> Round:
         """The next round, for a trainer that has made `step` optimiser steps."""
 

@@ -48,6 +48,9 @@ class RolloutSettings(Config):
     staleness: Literal[0, 1] = 0
     """1: the next round is played while the last one is trained on, by weights one round older than the trainer's; needs an
     engine with its own copy of the weights. The importance ratio, trainer over engine, corrects for it."""
+    grader: Literal["strict", "paper"] = "strict"
+    """Whose verdict is the outcome. `paper`, the released gym's grader, pays for more than right answers: to show what a policy
+    makes of that; the stage's name must then say `paper`."""
     rewards: dict[str, float] = Field(default_factory=lambda: {"outcome": 1.0})
     """Reward terms and their weights (`rewards.shaping`). Filtering looks at the raw outcome only."""
     scale: Scale = "group"
@@ -84,6 +87,8 @@ class OnlineConfig(StageConfig):
     sandbox: str = "auto"
     rollouts: RolloutSettings = RolloutSettings()
     engine: EngineSettings = EngineSettings()
+    max_episodes: int | None = Field(None, ge=1)
+    """Episodes played at most, over all ranks, kept or not; the learning rate anneals over whatever ends the run."""
     micro_batches: int = Field(4, ge=1)
     """Forward and backward passes that one optimiser step's rollouts are split into."""
     keep_traces: bool = False
@@ -96,8 +101,11 @@ class OnlineConfig(StageConfig):
 
     @model_validator(mode="after")
     def _ends(self) -> OnlineConfig:
-        if self.max_steps is None and self.max_seconds is None:
-            raise ValueError("a run needs an end: set max_steps or max_seconds")
+        if self.max_steps is None and self.max_seconds is None and self.max_episodes is None:
+            raise ValueError("a run needs an end: set max_steps, max_seconds or max_episodes")
+        if self.rollouts.grader == "paper" and "paper" not in self.name:
+            raise ValueError(f"rollouts.grader: paper rewards what the strict grader calls wrong: say so in the name, e.g. "
+                             f"{self.name}-paper")
         if self.model.checkpoint is None:
             raise ValueError("reinforcement learning starts from a checkpoint: set model.checkpoint, not model.tokenizer")
         if self.model.lora is not None:

@@ -47,7 +47,7 @@ class LiveSource:
         self.stream, self.sync = stream, sync
         self.rank, self.world, self.dump = rank, world, dump
         self.ahead = ahead
-        self.rounds = 0
+        self.rounds = self.episodes = 0
         self._synced: int | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="rollouts") if ahead else None
         self._coming: Future[Harvest] | None = None
@@ -72,8 +72,10 @@ class LiveSource:
         settings = self.stream.settings
         metrics = {**harvest.metrics, "time/wait": waited, "staleness": float(stale), **synced}
         played = Round(rows_of(harvest.groups), settings.groups * settings.group_size * self.world, metrics, harvest.played)
+        episodes = sum(len(group.traces) for group in harvest.played)
+        self.episodes += episodes
         if self.dump is not None:
-            write_round(self.dump, self.rounds, self.rank, self.world, played)
+            write_round(self.dump, self.rounds, self.rank, self.world, played, episodes)
         self.rounds += 1
         return played
 
@@ -88,17 +90,17 @@ class LiveSource:
 
     def state(self) -> dict[str, Any]:
         """Plain data for `restore`."""
-        return {**(self._before if self.ahead else self.stream.state()), "rounds": self.rounds}
+        return {**(self._before if self.ahead else self.stream.state()), "rounds": self.rounds, "episodes": self.episodes}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state()`."""
         self.stream.restore(state)
         self._before = self.stream.state()
-        self.rounds = int(state.get("rounds", 0))
+        self.rounds, self.episodes = int(state["rounds"]), int(state["episodes"])
 
     def details(self) -> dict[str, Any]:
         """What the checkpoint's record says."""
-        return {"groups_drawn": self.stream.sampler.draws}
+        return {"groups_drawn": self.stream.sampler.draws, "episodes": self.episodes}
 
     def close(self) -> None:
         """Give up what is in flight."""

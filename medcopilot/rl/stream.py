@@ -70,10 +70,12 @@ class Harvest:
 
 def judge(task: Task, traces: list[Trace], settings: RolloutSettings, turn_limit: int) -> Group:
     """Rewards, advantages and the verdict on one group."""
-    scored = [total(Rollout(score=_score(trace), turns=len(trace.turns), refused=sum(bool(turn.problem) for turn in trace.turns),
-                            turn_limit=turn_limit), settings.rewards) for trace in traces]
+    scored = [total(Rollout(score=_score(trace, settings.grader), turns=len(trace.turns),
+                            refused=sum(bool(turn.problem) for turn in trace.turns), turn_limit=turn_limit), settings.rewards)
+              for trace in traces]
     rewards = [reward for reward, _ in scored]
-    outcomes = [trace.success if reward is not None else None for trace, reward in zip(traces, rewards, strict=True)]
+    outcomes = [_score(trace, settings.grader) == 1.0 if reward is not None else None
+                for trace, reward in zip(traces, rewards, strict=True)]
     versions = {version for trace, reward in zip(traces, rewards, strict=True) if reward is not None and trace.tokens
                 for version, sampled in zip(trace.tokens.versions, trace.tokens.mask, strict=True) if sampled}
     verdict = "kept"
@@ -87,11 +89,11 @@ def judge(task: Task, traces: list[Trace], settings: RolloutSettings, turn_limit
     return Group(task, traces, rewards, advantages, [terms for _, terms in scored], verdict)
 
 
-def _score(trace: Trace) -> float | None:
+def _score(trace: Trace, grader: str) -> float | None:
     """None also for a rollout without a single sampled token: there is nothing to reinforce."""
     if trace.stop == "infrastructure" or trace.tokens is None or not any(trace.tokens.mask):
         return None
-    return trace.grades["strict"].score
+    return trace.grades[grader].score
 
 
 class TrajectoryStream:
@@ -198,7 +200,8 @@ class TrajectoryStream:
     def _note(self, group: Group) -> Group:
         if group.verdict in ("kept", "zero_variance"):
             self.yield_rate += 0.05 * ((group.verdict == "kept") - self.yield_rate)
-            graded = [trace.success for trace, reward in zip(group.traces, group.rewards, strict=True) if reward is not None]
+            graded = [_score(trace, self.settings.grader) == 1.0
+                      for trace, reward in zip(group.traces, group.rewards, strict=True) if reward is not None]
             self.sampler.report(group.task, sum(graded) / len(graded))
         return group
 

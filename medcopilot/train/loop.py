@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 from env.errors import UserError
 from env.files import atomic_write
 from medcopilot.jsonl import append_row
+from medcopilot.train.adapters import merged
 from medcopilot.train.config import StageConfig, dump_config
 from medcopilot.train.flops import FlopMeter, decoders, peak_flops
 from medcopilot.train.folders import hold
@@ -70,6 +72,8 @@ class Horizon:
 
     def __init__(self, steps: int | None, seconds: float | None) -> None:
         self.steps, self.seconds = steps, seconds
+        self.share: Callable[[], float] | None = None
+        """Fraction of the run that is done by a measure of its own, e.g. episodes; None: by steps and seconds only."""
         self.before = 0.0
         """Seconds that earlier starts of the run used."""
         self.started: float | None = None
@@ -84,14 +88,23 @@ class Horizon:
     def progress(self, step: int, elapsed: float | None = None) -> float:
         """Fraction of the run that is done after `step` steps. Without `elapsed`, every rank must call it together."""
         by_steps = step / self.steps if self.steps else 0.0
-        by_time = (self._agreed() if elapsed is None else elapsed) / self.seconds if self.seconds else 0.0
+        by_time = self._by_time(elapsed) if elapsed is not None or not self.timed else self._agreed()
         return min(1.0, max(by_steps, by_time))
 
+    @property
+    def timed(self) -> bool:
+        """Whether something else than the number of steps ends the run."""
+        return self.seconds is not None or self.share is not None
+
+    def _by_time(self, elapsed: float | None = None) -> float:
+        by_seconds = (self.elapsed() if elapsed is None else elapsed) / self.seconds if self.seconds else 0.0
+        return max(by_seconds, self.share() if self.share is not None else 0.0)
+
     def _agreed(self) -> float:
-        """Rank 0's clock, so that all ranks stop and anneal alike."""
+        """What rank 0 says, so that all ranks stop and anneal alike."""
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-            return self.elapsed()
-        box = [self.elapsed()]
+            return self._by_time()
+        box = [self._by_time()]
         torch.distributed.broadcast_object_list(box, src=0)
         return box[0]
 
@@ -128,7 +141,7 @@ class Progress(TrainerCallback):
             self.tracker.close()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.horizon.seconds and self.horizon.progress(state.global_step) >= 1.0:
+        if self.horizon.timed and self.horizon.progress(state.global_step) >= 1.0:
             control.should_training_stop = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
@@ -297,15 +310,15 @@ def train(trainer: Any, config: StageConfig, horizon: Horizon, progress: Progres
         print(file=sys.stderr)
 
 
-def finish(trainer: Any, tokenizer: Any, config: StageConfig, meta: CheckpointMeta) -> None:
+def finish(trainer: Any, tokenizer: Any, config: Any, meta: CheckpointMeta) -> None:
     """Write the final checkpoint, whole, and clear the resumable state."""
     final = config.work / "final"
     shutil.rmtree(final, ignore_errors=True)
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "merge_and_unload"):
-        merged = model.merge_and_unload()
+        plain = merged(model, config.model, config.work, trainer.is_world_process_zero())
         if trainer.is_world_process_zero():
-            merged.save_pretrained(final)
+            plain.save_pretrained(final)
     else:
         trainer.save_model(str(final))
     trainer.accelerator.wait_for_everyone()

@@ -56,7 +56,7 @@ def test_an_interrupted_run_resumes(workshop) -> None:
 
 
 BAD = [
-    (("max_steps=null",), "set max_steps or max_seconds"),
+    (("max_steps=null",), "set max_steps, max_seconds or max_episodes"),
     (("max_steps=1", "rollouts.group_size=4"), "group_size"),
     (("max_steps=1", "rollouts.rewards={luck: 1}"), "luck"),
     (("max_steps=1", "lr=1"), "unknown key 'lr'"),

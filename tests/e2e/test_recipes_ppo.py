@@ -84,9 +84,10 @@ def test_a_killed_run_goes_on_with_the_same_curve(workshop, dumped, stage) -> No
 
 
 @pytest.mark.parametrize(("overrides", "words"), [
-    (("max_steps=null",), "set max_steps or max_seconds"),
+    (("max_steps=null",), "set max_steps, max_seconds or max_episodes"),
     (("max_steps=2", "rollouts.filter=true", "rollouts.group_size=2"), "filter: false"),
     (("max_steps=2", "loss.ratio_cap=1.1"), "ratio_cap"),
+    (("max_steps=2", "rollouts.grader=paper"), "ppo-paper"),
     (("max_steps=2", "critic.lr=1"), "unknown key 'critic.lr'"),
     (("max_steps=2", "replay=/nowhere/at/all"), "/nowhere/at/all"),
     (("max_steps=2", "critic.checkpoint=/nowhere/else"), "/nowhere/else"),
@@ -108,3 +109,11 @@ def test_dry_run_prints_the_configuration(repository) -> None:
     done = subprocess.run([sys.executable, *words], cwd=repository, text=True, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "max_steps: 7" in done.stdout
+
+
+def test_a_budget_of_episodes_ends_the_run(workshop) -> None:
+    workshop.run("ppo", "budget", *QUICK, "max_episodes=40", "optimizer.schedule=linear", "optimizer.floor=0.0")
+    rows = workshop.rows("ppo", "budget")
+    assert len(rows) == 3  # 16 episodes a round
+    about = json.loads((workshop.folder / "budget" / "checkpoints" / "ppo" / "medcopilot.json").read_text())
+    assert about["details"]["episodes"] == 48

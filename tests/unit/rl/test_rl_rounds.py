@@ -173,3 +173,20 @@ def test_dumping_and_replaying_a_live_source(player_of, tasks, tmp_path) -> None
     assert round_file(tmp_path, 1, 0).is_file()
     replay = ReplaySource(tmp_path)
     assert [replay.next(step).rows for step in range(2)] == [played.rows for played in rounds]
+
+
+def test_episodes_are_counted_kept_or_not(player_of, tasks, tmp_path) -> None:
+    hard = player_of(lambda job: 0.0 if job.seed % 2 else mixed(job))  # every second group is dropped
+    source = LiveSource(TrajectoryStream(hard, TaskSampler(tasks, seed=1), SETTINGS), lambda: 0, dump=tmp_path)
+    for step in range(2):
+        source.next(step)
+    assert source.episodes == len(hard.jobs)
+    assert source.episodes > sum(len(ReplaySource(tmp_path).next(0).rows) for _ in range(2))
+    fresh = LiveSource(TrajectoryStream(hard, TaskSampler(tasks, seed=1), SETTINGS), lambda: 0)
+    fresh.restore(source.state())
+    assert fresh.episodes == source.episodes
+    parts = [ReplaySource(tmp_path, rank=rank, world=2) for rank in (0, 1)]
+    for part in parts:
+        part.next(0)
+        part.next(1)
+    assert sum(part.episodes for part in parts) == source.episodes
