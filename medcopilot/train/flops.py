@@ -13,8 +13,8 @@ published figures. The denominator is the vendor's dense bfloat16 peak, whatever
 
 Promises: only tokens that carry a gradient count (no generation, no reference model); rows packed into one count their own
 lengths when `position_ids` say so; padding counts unless an attention mask says where it is. Where the peak is not known, a CPU
-above all, MFU is None: not reported. A head that is computed past its own module (a fused or chunked loss) is not counted: the
-figure is then too low, never too high.
+above all, MFU is None: not reported. A head that is computed past its own module is counted when it says so (`projected`), as our
+chunked one does; a fused kernel of a library does not, and the figure is then too low, never too high.
 Does not cover: mixtures of experts, convolutions, several devices in one process.
 """
 
@@ -122,6 +122,8 @@ class FlopMeter:
         self._body: list[Any] = []
         self._head: list[Any] = []
         decoder, head = model.get_decoder(), _head(model)
+        self._weight = id(head.weight) if head is not None else 0
+        _heads[self._weight] = self
         self._hooks = [decoder.register_forward_pre_hook(self._seen, with_kwargs=True)]
         if head is not None:
             self._hooks.append(head.register_forward_pre_hook(self._projected))
@@ -133,8 +135,13 @@ class FlopMeter:
             self._body.append(lengths(tokens.shape[0], tokens.shape[1], kwargs.get("position_ids"), kwargs.get("attention_mask")))
 
     def _projected(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        if torch.is_grad_enabled() and args:
-            self._head.append(args[0].numel() // args[0].shape[-1])
+        if args:
+            self.project(args[0].numel() // args[0].shape[-1])
+
+    def project(self, tokens: int) -> None:
+        """So many tokens go through the head, with gradients unless they are switched off."""
+        if torch.is_grad_enabled():
+            self._head.append(tokens)
 
     def take(self) -> tuple[float, float]:
         """FLOPs since the last call: the model's, and with what was recomputed."""
@@ -147,8 +154,19 @@ class FlopMeter:
 
     def close(self) -> None:
         """Remove the hooks."""
+        _heads.pop(self._weight, None)
         for hook in self._hooks:
             hook.remove()
+
+
+_heads: dict[int, FlopMeter] = {}
+"""By the identity of the head's weights, which a chunked loss has in its hands."""
+
+
+def projected(weight: torch.Tensor, tokens: int) -> None:
+    """Tell the meter of the model that these head weights belong to, if there is one, that tokens went through them."""
+    if (meter := _heads.get(id(weight))) is not None:
+        meter.project(tokens)
 
 
 def lengths(rows: int, width: int, positions: Any = None, mask: Any = None) -> tuple[Any, Any]:

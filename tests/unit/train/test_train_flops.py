@@ -14,6 +14,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from medcopilot.train import loop
+from medcopilot.train.chunked_loss import chunked_logprobs
 from medcopilot.train.config import StageConfig
 from medcopilot.train.flops import FlopMeter, decoders, lengths, named_peak, peak_flops, shape_of
 from medcopilot.train.tracking import Tracker
@@ -62,6 +63,17 @@ def test_gradient_checkpointing_counts_for_the_device_not_for_the_model() -> Non
     mfu, hfu = meter.take()
     assert mfu == 6 * (BODY + HEAD) * 10 + 12 * ATTENTION * 100
     assert hfu - mfu == 2 * BODY * 10 + 4 * ATTENTION * 100
+
+
+def test_a_chunked_head_costs_what_its_positions_cost() -> None:
+    model = tiny()
+    meter = FlopMeter(model)
+    hidden = model.model(input_ids=torch.zeros(1, 10, dtype=torch.long)).last_hidden_state[0]
+    chunked_logprobs(hidden[:4], model.get_output_embeddings().weight, torch.zeros(4, dtype=torch.long))
+    assert meter.take()[0] == 6 * BODY * 10 + 6 * HEAD * 4 + 12 * ATTENTION * 100
+    meter.close()
+    chunked_logprobs(hidden[:4], model.get_output_embeddings().weight, torch.zeros(4, dtype=torch.long))
+    assert meter.take() == (0, 0)
 
 
 def test_frozen_weights_need_no_gradient_of_their_own() -> None:
