@@ -49,6 +49,7 @@ def run_online(config: OnlineConfig, arguments: Any, build: Callable[..., Any]) 
             horizon.share = lambda: source.episodes * world / most
         trainer = build(config, arguments, checkpoint, source)
         trainer.horizon, trainer.stage_optimizer, trainer.progress = horizon, config.optimizer, progress
+        trainer.step_log.progress = progress
         saver = RoundSaves(source, trainer)
         saver.restore(state, rank)
         trainer.add_callback(saver)  # before the progress callback, which marks a state as complete

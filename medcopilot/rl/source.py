@@ -71,7 +71,7 @@ class LiveSource:
             self._coming = self._pool.submit(self.stream.next)
         settings = self.stream.settings
         metrics = {**harvest.metrics, "time/wait": waited, "staleness": float(stale), **synced}
-        played = Round(rows_of(harvest.groups), settings.groups * settings.group_size * self.world, metrics)
+        played = Round(rows_of(harvest.groups), settings.groups * settings.group_size * self.world, metrics, harvest.played)
         episodes = sum(len(group.traces) for group in harvest.played)
         self.episodes += episodes
         if self.dump is not None:

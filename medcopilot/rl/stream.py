@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from env.errors import UserError
 from env.task import Task
 from medcopilot.rl.advantages import group_advantages, informative
+from medcopilot.rl.metrics import measure
 from medcopilot.rl.settings import RolloutSettings
 from medcopilot.rl.tasks import TaskSampler
 from medcopilot.rollout.jobs import Job
@@ -212,35 +213,3 @@ class TrajectoryStream:
         """Go on from `state()`."""
         self.sampler.restore(state["sampler"])
         self.yield_rate = float(state["yield_rate"])
-
-
-def measure(played: list[Group], seconds: float) -> dict[str, float]:
-    """What a step's rollouts looked like, over everything played (kept or not)."""
-    traces = [trace for group in played for trace in group.traces]
-    rewards = [reward for group in played for reward in group.rewards if reward is not None]
-    terms = [term for group in played for values in group.terms for term in values.items()]
-    verdicts = Counter(group.verdict for group in played)
-    turns = [turn for trace in traces for turn in trace.turns]
-    spent = {"generate": sum(turn.generate_seconds for turn in turns), "env": sum(turn.env_seconds for turn in turns),
-             "grade": sum(trace.grade_seconds for trace in traces)}
-    busy = sum(trace.seconds for trace in traces) or 1.0
-    sampled = sum(sum(trace.tokens.mask) for trace in traces if trace.tokens)
-    count = max(1, len(traces))
-    metrics = {
-        "reward": sum(rewards) / max(1, len(rewards)),
-        "success": sum(trace.success for trace in traces) / max(1, len(rewards)),
-        "groups/played": float(len(played)), "groups/kept": float(verdicts["kept"]),
-        "groups/zero_variance": verdicts["zero_variance"] / max(1, len(played)),
-        "groups/dropped_other": (verdicts["ungraded"] + verdicts["versions"]) / max(1, len(played)),
-        "rollouts/infrastructure": sum(reward is None for group in played for reward in group.rewards) / count,
-        "rollouts/turns": len(turns) / count, "rollouts/sampled_tokens": sampled / count,
-        "rollouts/tokens": sum(len(trace.tokens.ids) for trace in traces if trace.tokens) / count,
-        "rollouts/refused": sum(bool(turn.problem) for turn in turns) / max(1, len(turns)),
-        "rollouts/submitted": sum(trace.stop == "submit" for trace in traces) / count,
-        "time/rollout": seconds, "rollouts/tokens_per_second": sampled / seconds if seconds else 0.0,
-        **{f"share/{name}": value / busy for name, value in spent.items()},
-    }
-    for name in sorted({name for name, _ in terms}):
-        values = [value for other, value in terms if other == name]
-        metrics[f"reward/{name}"] = sum(values) / len(values)
-    return metrics

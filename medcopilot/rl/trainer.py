@@ -12,7 +12,6 @@ round and pad every micro-batch to the longest of all, two to three times the to
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from trl import GRPOConfig, GRPOTrainer
 from medcopilot.rl.batch import collate, per_episode, split_evenly, split_rows
 from medcopilot.rl.guard import StepGuard
 from medcopilot.rl.rounds import Row, Source
+from medcopilot.rl.step_log import StepLog
 from medcopilot.train import loop
 from medcopilot.train.chunked_loss import chunked_logprobs
 
@@ -55,7 +55,8 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
         self.observations = observations
         self.guard = guard or StepGuard()
         self.add_callback(self.guard)
-        self._update_clock: float | None = None
+        self.step_log = StepLog(self._metrics["train"])
+        self.add_callback(self.step_log)
         self._last_logps: Tensor | None = None
         self._wanted: Tensor | None = None
         self._compact = self.accelerator.device.type == "cpu" and self.accelerator.num_processes == 1
@@ -84,14 +85,8 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
 
     def _next_round(self) -> list[dict[str, Tensor]]:
         """Rollouts with the present weights, as `steps_per_generation` micro-batches in TRL's form."""
-        metrics = self._metrics["train"]
-        now = time.perf_counter()
-        if self._update_clock is not None:
-            metrics["time/update"].append(now - self._update_clock)
-        played = self.source.next(self.state.global_step)
-        metrics["skipped"].append(float(self.guard.skipped))
-        for name, value in played.metrics.items():
-            metrics[name].append(value)
+        played = self.step_log.next_round(self.source, self.state.global_step)
+        self._metrics["train"]["skipped"].append(float(self.guard.skipped))
         device = self.accelerator.device
         parts = self._split(played.rows)
         padded = [collate(part, self._tokenizer.pad_token_id) for part in parts]
@@ -109,8 +104,9 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
             if self.episode_average:
                 batch["advantages"] = per_episode(batch["advantages"], length, tokens, rollouts)
             if self.beta != 0.0:
-                batch["ref_per_token_logps"] = self._reference(batch)
-        self._update_clock = time.perf_counter()
+                with self.step_log.phase("evaluate"):
+                    batch["ref_per_token_logps"] = self._reference(batch)
+        self.step_log.ready()
         return batches
 
     def _split(self, rows: list[Row]) -> list[list[Row]]:

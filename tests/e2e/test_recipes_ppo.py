@@ -29,6 +29,8 @@ def test_live_episodes_train_a_policy_and_its_critic(workshop) -> None:
     assert len(rounds) == 2
     assert {"success", "kl/start", "kl/weight", "mismatch/mean", "time/wait", "time/sync", "time/evaluate", "share/env",
             "staleness", "rollouts/infrastructure"} <= set(rounds[0])
+    parts = ("wait", "sync", "evaluate", "update", "other")
+    assert all(sum(row[f"time/{part}"] for part in parts) == pytest.approx(row["time/step"]) for row in rows)
     assert rounds[0]["kl/start"] == pytest.approx(0.0, abs=1e-6)
     checkpoint = workshop.folder / "live" / "checkpoints" / "ppo"
     assert str(checkpoint) in done.stderr

@@ -228,7 +228,10 @@ def test_training_syncs_before_rollouts_and_moves_the_model(tmp_path, tokenizer,
     assert logged[0]["reward"] == pytest.approx(0.5)
     assert {"groups/zero_variance", "rollouts/infrastructure", "time/rollout", "entropy", "mismatch/mean", "mismatch/kl",
             "share/env", "reward/outcome"} <= set(logged[0])
-    assert "time/update" in logged[1]
+    for row in logged:
+        assert sum(row[f"time/{part}"] for part in ("wait", "sync", "update", "other")) == pytest.approx(row["time/step"])
+        assert row["time/update"] > 0
+        assert row["staleness"] == 0
 
 
 def test_mismatch_is_the_distance_between_trainer_and_engine(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
