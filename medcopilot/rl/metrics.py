@@ -9,6 +9,7 @@
     time/rollout              seconds in which the step's groups were played; above time/wait where they are played ahead
     share/generate env grade  of the seconds of all episodes added up
     rollouts/seconds          per episode, and of it generate_seconds, env_seconds, grade_seconds; seconds_max: the slowest
+    rollouts/episodes         played
     rollouts/turns            per episode; so are sampled_tokens and tokens
     rollouts/tokens_per_second  sampled tokens per second of time/rollout
     rollouts/infrastructure   share of episodes that our own machinery failed: an alarm above 5 %
@@ -56,7 +57,7 @@ def measure(played: Sequence[Group], seconds: float, looping: Callable[[Trace], 
         "groups/dropped_other": (verdicts["ungraded"] + verdicts["versions"]) / max(1, len(played)),
         "rollouts/infrastructure": sum(trace.stop == "infrastructure" for trace in traces) / count,
         "rollouts/masked": (len(traces) - len(rewards)) / count,
-        "rollouts/turns": len(turns) / count, "rollouts/sampled_tokens": sampled / count,
+        "rollouts/episodes": float(len(traces)), "rollouts/turns": len(turns) / count, "rollouts/sampled_tokens": sampled / count,
         "rollouts/tokens": sum(len(trace.tokens.ids) for trace in traces if trace.tokens) / count,
         "rollouts/refused": sum(bool(turn.problem) for turn in turns) / max(1, len(turns)),
         "rollouts/submitted": sum(trace.stop == "submit" for trace in traces) / count,
