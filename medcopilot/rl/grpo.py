@@ -22,6 +22,7 @@ from env.sandbox import open_backend
 from env.task import Task
 from medcopilot.agent.profiles import limits_for
 from medcopilot.agent.render import ChatRenderer
+from medcopilot.rl.shaped import open_scorer
 from medcopilot.rl.stream import NothingToLearn, RolloutSettings, TrajectoryStream
 from medcopilot.rl.tasks import Priority, TaskSampler
 from medcopilot.rl.trainer import StreamGRPOTrainer, StreamState
@@ -178,7 +179,7 @@ def open_stream(config: GrpoConfig, source: Checkpoint, rank: int = 0) -> Iterat
             keep = stack.enter_context(ShardWriter(config.run / f"traces-{config.name}" / f"rank{rank}.jsonl")).write
         sampler = TaskSampler(tasks, seed=config.seed * 1009 + rank, priority=config.priority)
         stream = TrajectoryStream(engine, sampler, settings, profile=profile, turn_limit=_turn_limit(tasks[0], profile),
-                                  on_trace=keep, seed=config.seed * 1009 + rank)
+                                  on_trace=keep, seed=config.seed * 1009 + rank, score=open_scorer(settings.verifier))
         yield stream, policy.update
 
 

@@ -13,20 +13,22 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from env.errors import UserError
 from env.task import Task
+from medcopilot.agent.profiles import limits_for
 from medcopilot.rl.advantages import Scale, group_advantages, informative
+from medcopilot.rl.shaped import Scorer, rollout_of, scores_of
 from medcopilot.rl.tasks import TaskSampler
 from medcopilot.rollout.jobs import Job
 from medcopilot.trace import Trace
 from medcopilot.train.config import Config
-from rewards.shaping import Rollout, check_weights, total
+from rewards.shaping import check_weights, total
 
 
 class NothingToLearn(UserError):
@@ -55,8 +57,11 @@ class RolloutSettings(Config):
     concurrency: int = Field(64, ge=1)
     """Episodes open at once."""
     box_threads: int = Field(4, ge=1)
-    rewards: dict[str, float] = Field(default_factory=lambda: {"outcome": 1.0})
-    """Reward terms and their weights (`rewards.shaping`). Filtering looks at the raw outcome only."""
+    verifier: str | None = None
+    """Checkpoint folder of an outcome verifier (`recipes/verifier.py`), for the reward term of that name."""
+    rewards: dict[str, float] = Field(default_factory=lambda: {"outcome": 1.0, "format": 0.1}, validate_default=True)
+    """Reward terms and their weights (`rewards.shaping`). Filtering looks at the raw outcome only. The default is the paper's
+    correctness and format; it does not publish the weights."""
     scale: Scale = "group"
     negative: float = Field(1.0, ge=0, le=1)
     """Factor on negative advantages. Below 1 a policy learns more from what worked than from what did not: a success shows the
@@ -64,8 +69,12 @@ class RolloutSettings(Config):
 
     @field_validator("rewards")
     @classmethod
-    def _known(cls, weights: dict[str, float]) -> dict[str, float]:
-        check_weights(weights)
+    def _known(cls, weights: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        verifier = info.data.get("verifier")
+        check_weights(weights, verifier=verifier is not None)
+        if verifier is not None and "verifier" not in weights:
+            raise ValueError("rollouts.verifier is set, but no weight uses it: add the term 'verifier' (0 only logs it), or remove "
+                             "rollouts.verifier")
         return weights
 
 
@@ -95,10 +104,12 @@ class Harvest:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-def judge(task: Task, traces: list[Trace], settings: RolloutSettings, turn_limit: int) -> Group:
-    """Rewards, advantages and the verdict on one group."""
-    scored = [total(Rollout(score=_score(trace), turns=len(trace.turns), refused=sum(bool(turn.problem) for turn in trace.turns),
-                            turn_limit=turn_limit), settings.rewards) for trace in traces]
+def judge(task: Task, traces: list[Trace], settings: RolloutSettings, turn_limit: int, *, profile: str = "full",
+          verified: Sequence[float | None] | None = None) -> Group:
+    """Rewards, advantages and the verdict on one group. `verified`: a verifier's score of each trace."""
+    limits = limits_for(task.view, profile).model_copy(update={"turns": turn_limit})
+    scored = [total(rollout_of(trace, limits, score), settings.rewards)
+              for trace, score in zip(traces, verified or [None] * len(traces), strict=True)]
     rewards = [reward for reward, _ in scored]
     outcomes = [trace.success if reward is not None else None for trace, reward in zip(traces, rewards, strict=True)]
     versions = {version for trace, reward in zip(traces, rewards, strict=True) if reward is not None and trace.tokens
@@ -114,13 +125,6 @@ def judge(task: Task, traces: list[Trace], settings: RolloutSettings, turn_limit
     return Group(task, traces, rewards, advantages, [terms for _, terms in scored], verdict)
 
 
-def _score(trace: Trace) -> float | None:
-    """None also for a rollout without a single sampled token: there is nothing to reinforce."""
-    if trace.stop == "infrastructure" or trace.tokens is None or not any(trace.tokens.mask):
-        return None
-    return trace.grades["strict"].score
-
-
 class TrajectoryStream:
     """Groups for a trainer, one step at a time.
 
@@ -131,10 +135,19 @@ class TrajectoryStream:
         turn_limit: of the profile, for reward terms that look at turns.
         on_trace: told of every finished episode (to keep it, or to show progress).
         seed: of the rollouts.
+        score: scores finished episodes for the reward term `verifier`, called beside the event loop.
+
+    Raises:
+        UserError: the rewards ask for a verifier and there is no `score`.
     """
 
     def __init__(self, player: Player, sampler: TaskSampler, settings: RolloutSettings, *, profile: str = "full",
-                 turn_limit: int = 15, on_trace: Callable[[Trace], None] = lambda _: None, seed: int = 0) -> None:
+                 turn_limit: int = 15, on_trace: Callable[[Trace], None] = lambda _: None, seed: int = 0,
+                 score: Scorer | None = None) -> None:
+        try:
+            check_weights(settings.rewards, verifier=score is not None)
+        except ValueError as error:
+            raise UserError(str(error)) from None
         self.player = player
         self.sampler = sampler
         self.settings = settings
@@ -142,6 +155,7 @@ class TrajectoryStream:
         self.turn_limit = turn_limit
         self.on_trace = on_trace
         self.seed = seed
+        self.score = score
         self.yield_rate = 1.0
         """Moving share of played groups that are kept: decides how many are started at once."""
 
@@ -204,7 +218,8 @@ class TrajectoryStream:
             return trace
 
         traces = await asyncio.gather(*(one(sample) for sample in range(settings.group_size)))
-        return judge(task, list(traces), settings, self.turn_limit)
+        verified = await scores_of(traces, self.score)
+        return judge(task, list(traces), settings, self.turn_limit, profile=self.profile, verified=verified)
 
     def _note(self, group: Group) -> Group:
         if group.verdict in ("kept", "zero_variance"):
