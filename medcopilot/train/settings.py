@@ -1,4 +1,4 @@
-"""The keys of the SFT and DPO recipes, without torch: a recipe is checked and printed in a moment.
+"""The keys of the SFT, verifier and DPO recipes, without torch: a recipe is checked and printed in a moment.
 
 Promises: contradictions between keys are refused when the file is read, not when training has begun.
 Does not cover: GRPO's keys (`medcopilot.rl`).
@@ -93,6 +93,16 @@ class SftConfig(StageConfig):
         if self.epochs is None and self.max_steps is None and self.max_seconds is None:
             raise ValueError("a run needs an end: set epochs, max_steps or max_seconds")
         return self
+
+
+class VerifierConfig(SftConfig):
+    """One run of the outcome verifier: SFT on the answer token, and a check on tasks that were held out."""
+
+    name: str = "verifier"
+    data: Path
+    """Rows from `medcopilot export verifier`."""
+    held_out: float = Field(0.2, gt=0, lt=1)
+    """Share of every dataset's tasks that is not trained on but checked on."""
 
 
 class DpoConfig(StageConfig):
