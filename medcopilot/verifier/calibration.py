@@ -109,7 +109,7 @@ def brier(scores: ArrayLike, outcomes: ArrayLike) -> float:
 def reliability(scores: ArrayLike, outcomes: ArrayLike, bins: int = BINS) -> list[Bin]:
     """Scores against outcomes in bins of equal width."""
     s, y = _pair(scores, outcomes)
-    edges = np.linspace(0.0, 1.0, bins + 1)
+    edges = np.arange(bins + 1) / bins
     place = np.clip(np.searchsorted(edges, s, side="right") - 1, 0, bins - 1)
     table = []
     for b in range(bins):

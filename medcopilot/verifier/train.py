@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from env.errors import UserError
 from env.files import atomic_write
 from medcopilot.data.choose import rank
@@ -24,7 +26,7 @@ from medcopilot.train.model import checkpoint_digest
 from medcopilot.train.settings import VerifierConfig
 from medcopilot.train.sft import run_sft
 from medcopilot.verifier import calibration
-from medcopilot.verifier.prompt import NO, YES
+from medcopilot.verifier.prompt import MAX_TOKENS, NO, YES
 from medcopilot.verifier.rows import Row
 from medcopilot.verifier.score import Verifier, VerifierRecord, write_record
 
@@ -42,7 +44,7 @@ def run_verifier(config: VerifierConfig) -> loop.StageResult:
     if card is None or card.kind != "verifier":
         raise UserError(f"{config.data}: these are no rows of a verifier (their card says {card.kind if card else 'nothing'}): "
                         f"write them with `medcopilot export verifier RUN --out {config.data}`")
-    record = VerifierRecord.model_validate({name: card.options.get(name) for name in ("profile", "max_length")})
+    record = _record(config.data, card.options)
     training, held_out = split_by_task(rows, config.held_out, config.seed)
     _check_split(config.data, training, held_out)
     result = run_sft(config, training)
@@ -55,6 +57,15 @@ def run_verifier(config: VerifierConfig) -> loop.StageResult:
         atomic_write(path, json.dumps(_without_nan(body), indent=2) + "\n")
         print("\n".join(summary(found)) + f"\n-> {path}")
     return result
+
+
+def _record(data: Path, options: dict[str, Any]) -> VerifierRecord:
+    """The prompts that the rows were made with."""
+    try:
+        profile = options.get("profile", "full")
+        return VerifierRecord(profile=profile, max_length=options.get("max_length") or MAX_TOKENS.get(profile))
+    except ValidationError:
+        raise UserError(f"{data}: the card beside it does not say which prompts the rows were made with: export them again") from None
 
 
 def split_by_task(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
