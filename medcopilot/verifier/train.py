@@ -65,7 +65,8 @@ def _record(data: Path, options: dict[str, Any]) -> VerifierRecord:
         profile = options.get("profile", "full")
         return VerifierRecord(profile=profile, max_length=options.get("max_length") or MAX_TOKENS.get(profile))
     except ValidationError:
-        raise UserError(f"{data}: the card beside it does not say which prompts the rows were made with: export them again") from None
+        raise UserError(f"{data}: the card beside it does not say which prompts the rows were made with: export the rows again"
+                        ) from None
 
 
 def split_by_task(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
