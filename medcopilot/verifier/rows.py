@@ -42,7 +42,8 @@ class VerifierOptions(BaseModel):
 
 
 def verifier_rows(traces: Iterable[Trace], renderer: ChatRenderer, options: VerifierOptions, skipped: Counter[str]) -> list[Row]:
-    """Rows `input_ids`, `labels` (-100 = no loss) and `answer` (YES or NO) with their origin; the rest is counted in `skipped`."""
+    """Rows `input_ids`, `labels` (-100 = no loss), `answer` (YES or NO) and `submitted` (something was handed in) with their
+    origin; what was left out is counted in `skipped`."""
     prompt = VerifierPrompt(renderer, options.profile, options.max_length)
     rows = _distinct(traces, prompt, options, skipped)
     pairs = round_robin(_pairs(rows, options), None if options.limit is None else options.limit // 2)
@@ -72,8 +73,9 @@ def _distinct(traces: Iterable[Trace], prompt: VerifierPrompt, options: Verifier
 
 def _row(trace: Trace, ids: tuple[int, ...], answer: str, prompt: VerifierPrompt) -> Row:
     token = prompt.answers.yes if answer == YES else prompt.answers.no
-    return {"input_ids": [*ids, token], "labels": [IGNORE] * len(ids) + [token], "answer": answer, "dataset": trace.dataset,
-            "task_id": trace.task_id, "trace_id": trace.id, "licence": trace.licence}
+    return {"input_ids": [*ids, token], "labels": [IGNORE] * len(ids) + [token], "answer": answer,
+            "submitted": trace.submission is not None, "dataset": trace.dataset, "task_id": trace.task_id, "trace_id": trace.id,
+            "licence": trace.licence}
 
 
 def _pairs(rows: list[Row], options: VerifierOptions) -> list[Row]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from medcopilot.verifier.prompt import MAX_TOKENS, NO, YES
 from medcopilot.verifier.rows import Row
 from medcopilot.verifier.score import Verifier, VerifierRecord, write_record
 
-COLUMNS = ("input_ids", "labels", "answer", "dataset", "task_id")
+COLUMNS = ("input_ids", "labels", "answer", "submitted", "dataset", "task_id")
 
 
 def run_verifier(config: VerifierConfig) -> loop.StageResult:
@@ -90,38 +90,43 @@ def check(verifier: Verifier, rows: Sequence[Row]) -> dict[str, Any]:
     scores = verifier.score_ids([row["input_ids"][:-1] for row in rows])
     outcomes = [int(row["answer"] == YES) for row in rows]
     tasks = [f"{row['dataset']}/{row['task_id']}" for row in rows]
-    ranking = calibration.within_tasks(scores, outcomes, tasks)
-    datasets = {}
-    for name in sorted({row["dataset"] for row in rows}):
-        here = [i for i, row in enumerate(rows) if row["dataset"] == name]
-        mixed = len({outcomes[i] for i in here}) == 2
-        datasets[name] = {"rows": len(here), "auroc": calibration.auroc_interval(
-            [scores[i] for i in here], [outcomes[i] for i in here], [tasks[i] for i in here])._asdict() if mixed else None}
+
+    def ranked(which: Callable[[Row], bool]) -> dict[str, Any]:
+        here = [i for i, row in enumerate(rows) if which(row)]
+        given = [[column[i] for i in here] for column in (scores, outcomes, tasks)]
+        return {"rows": len(here), "auroc": calibration.auroc_interval(*given)._asdict() if len(set(given[1])) == 2 else None}
+
     return {
         "rows": len(rows), "tasks": len(set(tasks)), "yes": sum(outcomes),
         "auroc": calibration.auroc_interval(scores, outcomes, tasks)._asdict(),
-        "within_tasks": ranking._asdict(), "brier": calibration.brier(scores, outcomes),
+        "within_tasks": calibration.within_tasks(scores, outcomes, tasks)._asdict(),
+        "brier": calibration.brier(scores, outcomes),
         "expected_calibration_error": calibration.expected_calibration_error(scores, outcomes),
-        "reliability": [row._asdict() for row in calibration.reliability(scores, outcomes)], "datasets": datasets,
+        "reliability": [row._asdict() for row in calibration.reliability(scores, outcomes)],
+        "submitted": ranked(lambda row: row["submitted"]),  # that nothing was handed in is no feat to notice
+        "datasets": {name: ranked(lambda row, name=name: row["dataset"] == name)
+                     for name in sorted({row["dataset"] for row in rows})},
     }
 
 
 def summary(found: dict[str, Any]) -> list[str]:
     """The check in a few lines for a terminal."""
-    area, ranking = found["auroc"], found["within_tasks"]
-    lines = [f"held out: {found['rows']} episodes of {found['tasks']} tasks, {found['yes']} of them correct",
-             f"AUROC {area['estimate']:.3f} ({area['low']:.3f} to {area['high']:.3f})"]
+    ranking = found["within_tasks"]
+    lines = [f"held out: {found['rows']} episodes of {found['tasks']} tasks, {found['yes']} of them correct", _area(found["auroc"])]
     if ranking["pairs"]:
         lines.append(f"of two episodes of one task the correct one scores higher in {ranking['share']:.1%} of {ranking['pairs']:,} "
                      "pairs")
-    lines += [f"  {name}: " + (f"AUROC {part['auroc']['estimate']:.3f} ({part['auroc']['low']:.3f} to {part['auroc']['high']:.3f})"
-                               if part["auroc"] else "one outcome only") + f", {part['rows']} episodes"
-              for name, part in found["datasets"].items()]
+    parts = {"with a submission": found["submitted"], **found["datasets"]}
+    lines += [f"  {name}: {_area(part['auroc'])}, {part['rows']} episodes" for name, part in parts.items()]
     lines += [f"Brier score {found['brier']:.3f}, expected calibration error {found['expected_calibration_error']:.3f}",
               "  score        episodes  mean score  correct"]
     lines += [f"  {row['low']:.1f} to {row['high']:.1f}  {row['count']:9,}  {row['score']:10.2f}  {row['correct']:7.2f}"
               for row in found["reliability"] if row["count"]]
     return lines
+
+
+def _area(interval: dict[str, float] | None) -> str:
+    return "one outcome only" if interval is None else "AUROC {estimate:.3f} ({low:.3f} to {high:.3f})".format(**interval)
 
 
 def _check_split(data: Path, training: Sequence[Row], held_out: Sequence[Row]) -> None:

@@ -44,6 +44,8 @@ def test_a_tiny_verifier_judges_tasks_that_it_has_not_seen(config: VerifierConfi
     assert found["within_tasks"]["share"] > 0.9
     assert (found["rows"], found["tasks"], found["training_rows"]) == (48, 12, 112)
     assert found["brier"] < 0.25
+    assert (found["submitted"]["rows"], found["submitted"]["auroc"]) == (48, found["auroc"])
+    assert {name: part["rows"] for name, part in found["datasets"].items()} == {"medcalcbench": 24, "mimic_iii": 24}
     assert "AUROC 0.9" in said.out or "AUROC 1.0" in said.out
     assert str(path) in said.out
     assert sum(row["count"] for row in found["reliability"]) == 48
@@ -73,7 +75,7 @@ def test_no_task_is_on_both_sides(share: float) -> None:
 
 
 def test_rows_that_do_not_fit_are_refused_before_training(config: VerifierConfig, traces: list[Trace], tokenizer: Any) -> None:
-    row = {"input_ids": [1, 2], "labels": [-100, 2], "dataset": "a", "task_id": "t"}
+    row = {"input_ids": [1, 2], "labels": [-100, 2], "submitted": True, "dataset": "a", "task_id": "t"}
     card = Card(kind="sft", digest="", rows=1, tokens=2, trained_tokens=1, tokenizer="")
     write_rows(config.data, [row], card)
     with pytest.raises(UserError, match="the rows lack answer"):
