@@ -49,7 +49,6 @@ def run_verifier(config: VerifierConfig) -> loop.StageResult:
     _check_split(config.data, training, held_out)
     result = run_sft(config, training)
     if os.environ.get("RANK", "0") == "0":
-        _leave_deepspeed()
         write_record(result.checkpoint, record)
         found = check(Verifier.from_checkpoint(result.checkpoint, device="cpu" if config.device == "cpu" else None), held_out)
         body = {"checkpoint": checkpoint_digest(result.checkpoint), "data": card.digest, "training_rows": len(training), **found}
@@ -136,13 +135,6 @@ def _check_split(data: Path, training: Sequence[Row], held_out: Sequence[Row]) -
             missing = " and no ".join(sorted({YES, NO} - answers))
             raise UserError(f"{data}: the {what} part has no {missing} among its {len(rows)} rows: export rows of more tasks, or "
                             "change held_out")
-
-
-def _leave_deepspeed() -> None:
-    """Under ZeRO-3 transformers would load the finished checkpoint in shards, one per rank, and only this rank checks it."""
-    from transformers.integrations.deepspeed import unset_hf_deepspeed_config
-
-    unset_hf_deepspeed_config()
 
 
 def _without_nan(value: Any) -> Any:

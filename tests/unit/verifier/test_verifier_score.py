@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers.integrations import deepspeed
 
 from env.errors import EngineError, UserError
 from medcopilot.agent.render import ChatRenderer
@@ -18,7 +20,7 @@ from medcopilot.trace import Trace, Turn
 from medcopilot.train.model import CheckpointMeta, NanoShape, new_nano, save_checkpoint
 from medcopilot.verifier import Verifier
 from medcopilot.verifier.prompt import VerifierPrompt
-from medcopilot.verifier.score import VerifierRecord, batches_by_length, p_yes, write_record
+from medcopilot.verifier.score import VerifierRecord, batches_by_length, p_yes, whole_weights, write_record
 
 SHAPE = NanoShape(hidden=32, layers=2, heads=2, feed_forward=48, positions=512)
 
@@ -63,6 +65,25 @@ def test_broken_weights_are_an_error_not_a_score(tokenizer: Any, renderer: ChatR
         broken.model.norm.weight.fill_(float("nan"))
     with pytest.raises(EngineError, match="not a number"):
         p_yes(broken, [[1, 2, 3]], VerifierPrompt(renderer, "nano").answers)
+
+
+class ZeroThree:
+    """Stands for the settings that transformers keeps while a model is trained in shards."""
+
+    def is_zero3(self) -> bool:
+        return True
+
+
+def test_a_verifier_is_whole_on_every_rank_of_sharded_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deepspeed, "_hf_deepspeed_config_weak_ref", None)
+    monkeypatch.setenv("FSDP_CPU_RAM_EFFICIENT_LOADING", "true")
+    kept = ZeroThree()
+    deepspeed.set_hf_deepspeed_config(kept)
+    with whole_weights():
+        assert not deepspeed.is_deepspeed_zero3_enabled()
+        assert os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] == "false"
+    assert deepspeed.is_deepspeed_zero3_enabled()
+    assert os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] == "true"
 
 
 def test_a_verifier_is_loaded_with_the_prompts_it_was_trained_on(model: Any, tokenizer: Any, renderer: ChatRenderer, tmp_path: Path,
