@@ -22,7 +22,7 @@ from env.sandbox import open_backend
 from env.task import Task
 from medcopilot.agent.profiles import limits_for
 from medcopilot.agent.render import ChatRenderer
-from medcopilot.rl.shaped import open_scorer
+from medcopilot.rl.shaped import check_scorer, open_scorer
 from medcopilot.rl.stream import NothingToLearn, RolloutSettings, TrajectoryStream
 from medcopilot.rl.tasks import Priority, TaskSampler
 from medcopilot.rl.trainer import StreamGRPOTrainer, StreamState
@@ -117,6 +117,7 @@ def run_grpo(config: GrpoConfig) -> loop.StageResult:
         UserError: checkpoint, datasets or settings that do not fit together, no sandbox, or nothing to learn from at the start.
     """
     loop.prepare_torch(config)
+    check_scorer(config.rollouts.verifier)
     arguments = make_arguments(config)
     source = load_policy(config.model, config.seed)
     recipe = hashlib.blake2b(f"{config.digest()}/{source.digest}".encode(), digest_size=8).hexdigest()

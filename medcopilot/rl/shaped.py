@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from env.errors import EngineError
 from env.task import Limits
@@ -59,6 +60,18 @@ async def scores_of(traces: Sequence[Trace], score: Scorer | None) -> list[float
     for i, value in zip(asked, given, strict=True):
         found[i] = value
     return found
+
+
+def check_scorer(checkpoint: str | None) -> None:
+    """Refuse a folder without a verifier before anything is built or started.
+
+    Raises:
+        UserError: there is no verifier in that folder.
+    """
+    if checkpoint is not None:
+        from medcopilot.verifier.score import read_record
+
+        read_record(Path(checkpoint))
 
 
 def open_scorer(checkpoint: str | None) -> Scorer | None:
