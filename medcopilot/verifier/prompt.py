@@ -20,7 +20,7 @@ import jinja2
 from env.errors import UserError
 from medcopilot.agent.render import ChatRenderer
 from medcopilot.trace import Trace
-from medcopilot.verifier.episode import Episode, Part, read_episode
+from medcopilot.verifier.episode import Episode, read_episode
 
 MAX_TOKENS = {"full": 8192, "nano": 768}
 """Default limits of prompt and answer together, by profile."""
@@ -152,6 +152,3 @@ def _template(profile: str) -> jinja2.Template:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True)
     environment.filters["quoted"] = _quoted
     return environment.from_string(text)
-
-
-__all__ = ["MAX_TOKENS", "NO", "YES", "AnswerTokens", "Part", "VerifierPrompt", "answer_tokens", "fair_cap", "shorten"]
