@@ -225,7 +225,7 @@ def test_training_syncs_before_rollouts_and_moves_the_model(tmp_path, tokenizer,
     assert any(not torch.equal(old, new) for old, new in zip(before, trainer.model.parameters(), strict=True))
     logged = [row for row in trainer.state.log_history if "reward" in row]
     assert len(logged) == 2
-    assert logged[0]["reward"] == pytest.approx(0.5)
+    assert logged[0]["reward/outcome"] == pytest.approx(0.5)
     assert {"groups/zero_variance", "rollouts/infrastructure", "time/rollout", "entropy", "mismatch/mean", "mismatch/kl",
             "share/env", "reward/outcome"} <= set(logged[0])
     for row in logged:
