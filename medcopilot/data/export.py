@@ -19,10 +19,13 @@ from medcopilot.data.rows import Card, check_suffix, rows_digest, tokenizer_dige
 from medcopilot.data.sft import IGNORE, SftOptions, sft_rows
 from medcopilot.data.sources import load_traces, usable
 from medcopilot.trace import Trace
+from medcopilot.verifier.rows import VerifierOptions, verifier_rows
+
+Options = SftOptions | PairOptions | VerifierOptions
 
 
-def export_rows(runs: Sequence[Path], out: Path, tokenizer: Any, options: SftOptions | PairOptions) -> Card:
-    """Write SFT rows or preference pairs of `runs`, by the type of `options`.
+def export_rows(runs: Sequence[Path], out: Path, tokenizer: Any, options: Options) -> Card:
+    """Write SFT rows, preference pairs or verifier rows of `runs`, by the type of `options`.
 
     Raises:
         UserError: no traces, no usable row, unknown file ending.
@@ -31,13 +34,15 @@ def export_rows(runs: Sequence[Path], out: Path, tokenizer: Any, options: SftOpt
     return write_selection(load_traces(runs), out, tokenizer, options, runs=[str(run) for run in runs])
 
 
-def write_selection(traces: Iterable[Trace], out: Path, tokenizer: Any, options: SftOptions | PairOptions, *,
+def write_selection(traces: Iterable[Trace], out: Path, tokenizer: Any, options: Options, *,
                     runs: Sequence[str] = ()) -> Card:
     """As `export_rows`, from traces in memory."""
     renderer = ChatRenderer(tokenizer)
     skipped: Counter[str] = Counter()
     if isinstance(options, SftOptions):
         rows = sft_rows(traces, renderer, options, skipped)
+    elif isinstance(options, VerifierOptions):
+        rows = verifier_rows(traces, renderer, options, skipped)
     else:
         rows = pair_rows(traces, renderer, options, skipped)
     if not rows:
@@ -54,10 +59,10 @@ def texts_for_tokenizer(traces: Iterable[Trace], *, most: int = 4000, seed: int 
     return [message["content"] for trace in good[:most] for message in trace.messages]
 
 
-def _card(rows: list[dict[str, Any]], options: SftOptions | PairOptions, skipped: Counter[str], tokenizer: str,
+def _card(rows: list[dict[str, Any]], options: Options, skipped: Counter[str], tokenizer: str,
           runs: Sequence[str]) -> Card:
-    if isinstance(options, SftOptions):
-        kind = "sft"
+    if isinstance(options, SftOptions | VerifierOptions):
+        kind = "sft" if isinstance(options, SftOptions) else "verifier"
         tokens = sum(len(row["input_ids"]) for row in rows)
         trained = sum(label != IGNORE for row in rows for label in row["labels"])
     else:

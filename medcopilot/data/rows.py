@@ -2,7 +2,7 @@
 
 Promises: files are written whole; the card (`<file>.card.json`) carries the digest of the rows, counts, licence tags and the
 tokenizer's digest; reading checks columns and says which file and what to do.
-Does not cover: what goes into the rows (`medcopilot.data.sft`, `.pairs`).
+Does not cover: what goes into the rows (`medcopilot.data.sft`, `.pairs`, `medcopilot.verifier.rows`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     kind: str
-    """`sft` or `dpo`."""
+    """`sft`, `dpo` or `verifier`."""
     digest: str
     """16 hex digits over the rows."""
     rows: int
@@ -91,7 +91,8 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
     """
     check_suffix(path)
     if not path.is_file():
-        raise UserError(f"{path}: there are no training rows: write them with `medcopilot export {{sft|dpo}} RUN --out {path}`")
+        raise UserError(f"{path}: there are no training rows: write them with `medcopilot export {{sft|dpo|verifier}} RUN --out "
+                        f"{path}`")
     rows = _read_jsonl(path) if path.suffix == ".jsonl" else _read_parquet(path)
     if not rows:
         raise UserError(f"{path}: the file has no rows: sample more episodes and export again")

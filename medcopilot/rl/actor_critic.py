@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medcopilot.train.chunked_loss import chunked_logprobs
 from medcopilot.train.model import Checkpoint
 
 
@@ -41,12 +42,14 @@ class Places:
 def score(model: Any, ids: Tensor, places: Places, temperature: float, entropy_gradient: bool = False) -> tuple[Tensor, Tensor]:
     """Logprob and entropy, (n,), of the wanted tokens under a causal language model."""
     hidden = places.before(model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state)
-    head = model.get_output_embeddings()
+    head, targets = model.get_output_embeddings(), ids[places.wanted]
     with torch.autocast(ids.device.type, enabled=False):
-        logprobs = (head(hidden.to(head.weight.dtype)).float() / temperature).log_softmax(-1)
-        kept = logprobs if entropy_gradient else logprobs.detach()
-        entropy = -(kept.exp() * kept).sum(-1)
-        return logprobs.gather(-1, ids[places.wanted][:, None])[:, 0], entropy
+        if hasattr(head.weight, "ds_id"):  # ZeRO-3 gathers a weight when its module is called
+            logprobs = (head(hidden.to(head.weight.dtype)).float() / temperature).log_softmax(-1)
+            logprob, entropy = logprobs.gather(-1, targets[:, None])[:, 0], -(logprobs.exp() * logprobs).sum(-1)
+        else:
+            logprob, entropy = chunked_logprobs(hidden.to(head.weight.dtype), head.weight, targets, temperature)
+    return logprob, entropy if entropy_gradient else entropy.detach()
 
 
 class Reference(nn.Module):

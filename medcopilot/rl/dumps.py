@@ -95,7 +95,8 @@ class ReplaySource:
             raise UserError(f"{self.folder}: round {number} has no rollouts: dump the run again")
         self.episodes += int(head.get("episodes", 0)) // self.world
         mine = [row._replace(group=index) for index, group in enumerate(groups[self.rank :: self.world]) for row in group]
-        return Round(mine or [blank(groups[0][0])], head["wanted"], dict(head["metrics"]))
+        metrics = {name: value for name, value in head["metrics"].items() if not name.startswith("time/")}  # times are not replayed
+        return Round(mine or [blank(groups[0][0])], head["wanted"], metrics)
 
     def state(self) -> dict[str, Any]:
         """Plain data for `restore`."""

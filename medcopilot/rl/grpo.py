@@ -32,6 +32,8 @@ class LossSettings(Config):
     average: Literal["token", "episode"] = "token"
     """What weighs the same: each sampled token, or each rollout (the mean over its tokens). `token` is the unbiased gradient;
     `episode` has less noise where failures ramble on, and a round that found fewer groups than it wanted takes a smaller step."""
+    observations: bool = False
+    """Train on what the environment wrote, too: an ablation, never a recipe."""
     importance: Literal["token", "sequence"] = "token"
     """[importance_sampling_level] `sequence` with type `grpo` is GSPO (arXiv 2507.18071)."""
     clip_low: float = Field(0.2, gt=0, lt=1)
@@ -94,7 +96,8 @@ def run_grpo(config: GrpoConfig) -> loop.StageResult:
 def build_trainer(config: GrpoConfig, arguments: GRPOConfig, checkpoint: Checkpoint, source: Source) -> Any:
     """The trainer of a run."""
     return StreamGRPOTrainer(source=source, model=checkpoint.model, args=arguments, processing_class=checkpoint.tokenizer,
-                             episode_average=config.loss.average == "episode", guard=StepGuard(config.loss.skip_ratio))
+                             episode_average=config.loss.average == "episode", observations=config.loss.observations,
+                             guard=StepGuard(config.loss.skip_ratio))
 
 
 def make_arguments(config: GrpoConfig) -> GRPOConfig:

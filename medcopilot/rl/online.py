@@ -21,6 +21,7 @@ from env.files import atomic_write
 from medcopilot.rl.dumps import DumpEnded
 from medcopilot.rl.rounds import Source
 from medcopilot.rl.settings import OnlineConfig
+from medcopilot.rl.shaped import check_scorer
 from medcopilot.rl.source import open_source
 from medcopilot.rl.stream import NothingToLearn
 from medcopilot.train import loop
@@ -35,6 +36,7 @@ def run_online(config: OnlineConfig, arguments: Any, build: Callable[..., Any]) 
         arguments: the trainer's; made before weights are loaded, since under ZeRO-3 they decide how that is done.
         build: `(config, arguments, checkpoint, source)`, the trainer; its `progress` is told of tokens.
     """
+    check_scorer(config.rollouts.verifier)
     checkpoint = load_policy(config.model, config.seed)
     recipe = hashlib.blake2b(f"{config.digest()}/{checkpoint.digest}".encode(), digest_size=8).hexdigest()
     if loop.finished(config, recipe):
@@ -49,6 +51,7 @@ def run_online(config: OnlineConfig, arguments: Any, build: Callable[..., Any]) 
             horizon.share = lambda: source.episodes * world / most
         trainer = build(config, arguments, checkpoint, source)
         trainer.horizon, trainer.stage_optimizer, trainer.progress = horizon, config.optimizer, progress
+        trainer.step_log.progress = progress
         saver = RoundSaves(source, trainer)
         saver.restore(state, rank)
         trainer.add_callback(saver)  # before the progress callback, which marks a state as complete

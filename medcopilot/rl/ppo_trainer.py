@@ -8,7 +8,6 @@ Does not cover: where rounds come from (`source`, `dumps`); the mathematics (`ga
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict, deque
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,8 @@ from medcopilot.rl.experience import Credit, Experience, assign, collate, deal, 
 from medcopilot.rl.guard import StepGuard
 from medcopilot.rl.ppo_loss import KlControl, clipped_share, k3, policy_loss, value_loss
 from medcopilot.rl.ppo_settings import PpoConfig
-from medcopilot.rl.rounds import Round, Row, Source
+from medcopilot.rl.rounds import Row, Source
+from medcopilot.rl.step_log import StepLog
 from medcopilot.train import loop
 from medcopilot.train.optim import RoleSchedule, joint_optimizer
 
@@ -63,7 +63,8 @@ class PPOTrainer(loop.StageTrainer, Trainer):
         self._metrics: dict[str, list[float]] = defaultdict(list)
         self._moved: Tensor | None = None
         """KL to the round's policy summed over tokens, and their number, in the present optimiser step."""
-        self._update_clock: float | None = None
+        self.step_log = StepLog(self._metrics)
+        self.add_callback(self.step_log)
 
     def mid_round(self) -> bool:
         """Whether part of a round is still to be learnt from: not a moment to write a state."""
@@ -123,28 +124,22 @@ class PPOTrainer(loop.StageTrainer, Trainer):
 
     def _next_round(self) -> None:
         """A round with values, logprobs, advantages and returns, dealt out to micro-batches."""
-        now = time.perf_counter()
-        if self._update_clock is not None:
-            self._metrics["time/update"].append(now - self._update_clock)
-        played: Round = self.source.next(self.state.global_step)
-        for name, value in played.metrics.items():
-            self._metrics[name].append(value)
-        began = time.perf_counter()
-        experiences = self._evaluate(played.rows)
+        played = self.step_log.next_round(self.source, self.state.global_step)
+        with self.step_log.phase("evaluate"):
+            experiences = self._evaluate(played.rows)
         loss = self.config.loss
         credit = Credit(loss.gamma, loss.lam, loss.value_lam, loss.whiten, self.kl.weight)
         measured = assign(experiences, credit, self._sum)
         if self.reference is not None:
             self._metrics["kl/weight"].append(self.kl.weight)
             self.kl.update(measured["kl/start"], measured["tokens"])
-        self._metrics["time/evaluate"].append(time.perf_counter() - began)
         for name, value in measured.items():
             self._metrics[name].append(value)
         for epoch in range(loss.epochs):
             seed = (self.args.seed, self.state.global_step, epoch, self.args.process_index)
             for minibatch in deal(experiences, loss.minibatches, self.config.micro_batches, seed):
                 self._enqueue(minibatch)
-        self._update_clock = time.perf_counter()
+        self.step_log.ready()
 
     def _enqueue(self, minibatch: list[list[Experience]]) -> None:
         batches = [collate(part, self.pad_id) for part in minibatch]

@@ -7,7 +7,7 @@ Does not cover: tensors (`batch`), where rounds come from (`source`, `dumps`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -40,6 +40,8 @@ class Round:
     wanted: int
     """Rollouts that the round aimed at, over all ranks; there may be fewer or more."""
     metrics: dict[str, float] = field(default_factory=dict)
+    played: Sequence[Group] = ()
+    """All groups, kept or not, as they were played; none in a replay."""
 
 
 class Source(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from env.datasets import BuildRequest
 from medcopilot.rl.advantages import Scale
@@ -51,8 +51,11 @@ class RolloutSettings(Config):
     grader: Literal["strict", "paper"] = "strict"
     """Whose verdict is the outcome. `paper`, the released gym's grader, pays for more than right answers: to show what a policy
     makes of that; the stage's name must then say `paper`."""
-    rewards: dict[str, float] = Field(default_factory=lambda: {"outcome": 1.0})
-    """Reward terms and their weights (`rewards.shaping`). Filtering looks at the raw outcome only."""
+    verifier: str | None = None
+    """Checkpoint folder of an outcome verifier (`recipes/verifier.py`), for the reward term of that name."""
+    rewards: dict[str, float] = Field(default_factory=lambda: {"outcome": 1.0, "format": 0.1}, validate_default=True)
+    """Reward terms and their weights (`rewards.shaping`). Filtering looks at the raw outcome only. The default is the paper's
+    correctness and format; it does not publish the weights."""
     scale: Scale = "group"
     negative: float = Field(1.0, ge=0, le=1)
     """Factor on negative group-relative advantages. Below 1 a policy learns more from what worked than from what did not: a success
@@ -60,8 +63,12 @@ class RolloutSettings(Config):
 
     @field_validator("rewards")
     @classmethod
-    def _known(cls, weights: dict[str, float]) -> dict[str, float]:
-        check_weights(weights)
+    def _known(cls, weights: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        verifier = info.data.get("verifier")
+        check_weights(weights, verifier=verifier is not None)
+        if verifier is not None and "verifier" not in weights:
+            raise ValueError("rollouts.verifier is set, but no weight uses it: add the term 'verifier' (0 only logs it), or remove "
+                             "rollouts.verifier")
         return weights
 
     @model_validator(mode="after")

@@ -24,6 +24,7 @@ from medcopilot.rl.dumps import ReplaySource, write_round
 from medcopilot.rl.engines import make_policy
 from medcopilot.rl.rounds import Round, Source, rows_of
 from medcopilot.rl.settings import OnlineConfig
+from medcopilot.rl.shaped import open_scorer
 from medcopilot.rl.stream import Harvest, TrajectoryStream
 from medcopilot.rl.tasks import TaskSampler
 from medcopilot.rollout.engine import RolloutEngine
@@ -71,7 +72,7 @@ class LiveSource:
             self._coming = self._pool.submit(self.stream.next)
         settings = self.stream.settings
         metrics = {**harvest.metrics, "time/wait": waited, "staleness": float(stale), **synced}
-        played = Round(rows_of(harvest.groups), settings.groups * settings.group_size * self.world, metrics)
+        played = Round(rows_of(harvest.groups), settings.groups * settings.group_size * self.world, metrics, harvest.played)
         episodes = sum(len(group.traces) for group in harvest.played)
         self.episodes += episodes
         if self.dump is not None:
@@ -134,7 +135,7 @@ def open_source(config: OnlineConfig, source: Checkpoint, rank: int = 0, world: 
             keep = stack.enter_context(ShardWriter(config.run / f"traces-{config.name}" / f"rank{rank}.jsonl")).write
         sampler = TaskSampler(tasks, seed=config.seed * 1009 + rank, priority=config.priority)
         stream = TrajectoryStream(engine, sampler, settings, profile=profile, turn_limit=_turn_limit(tasks[0], profile),
-                                  on_trace=keep, seed=config.seed * 1009 + rank)
+                                  on_trace=keep, seed=config.seed * 1009 + rank, score=open_scorer(settings.verifier))
         dump = config.run / "rollouts" / config.name if config.dump else None
         live = LiveSource(stream, policy.update, ahead=settings.staleness, rank=rank, world=world, dump=dump)
         stack.callback(live.close)

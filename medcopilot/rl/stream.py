@@ -14,18 +14,22 @@ import contextlib
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from env.errors import UserError
 from env.task import Task
+from medcopilot.agent.profiles import limits_for
+from medcopilot.loops import looping_turns
 from medcopilot.rl.advantages import group_advantages, informative
+from medcopilot.rl.metrics import measure
 from medcopilot.rl.settings import RolloutSettings
+from medcopilot.rl.shaped import Scorer, graded_score, rollout_of, scores_of
 from medcopilot.rl.tasks import TaskSampler
 from medcopilot.rollout.jobs import Job
 from medcopilot.trace import Trace
-from rewards.shaping import Rollout, total
+from rewards.shaping import check_weights, total
 
 
 class NothingToLearn(UserError):
@@ -67,13 +71,14 @@ class Harvest:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-def judge(task: Task, traces: list[Trace], settings: RolloutSettings, turn_limit: int) -> Group:
-    """Rewards, advantages and the verdict on one group."""
-    scored = [total(Rollout(score=_score(trace, settings.grader), turns=len(trace.turns),
-                            refused=sum(bool(turn.problem) for turn in trace.turns), turn_limit=turn_limit), settings.rewards)
-              for trace in traces]
+def judge(task: Task, traces: list[Trace], settings: RolloutSettings, turn_limit: int, *, profile: str = "full",
+          verified: Sequence[float | None] | None = None) -> Group:
+    """Rewards, advantages and the verdict on one group. `verified`: a verifier's score of each trace."""
+    limits = limits_for(task.view, profile).model_copy(update={"turns": turn_limit})
+    scored = [total(rollout_of(trace, limits, score, settings.grader), settings.rewards)
+              for trace, score in zip(traces, verified or [None] * len(traces), strict=True)]
     rewards = [reward for reward, _ in scored]
-    outcomes = [_score(trace, settings.grader) == 1.0 if reward is not None else None
+    outcomes = [graded_score(trace, settings.grader) == 1.0 if reward is not None else None
                 for trace, reward in zip(traces, rewards, strict=True)]
     versions = {version for trace, reward in zip(traces, rewards, strict=True) if reward is not None and trace.tokens
                 for version, sampled in zip(trace.tokens.versions, trace.tokens.mask, strict=True) if sampled}
@@ -88,13 +93,6 @@ def judge(task: Task, traces: list[Trace], settings: RolloutSettings, turn_limit
     return Group(task, traces, rewards, advantages, [terms for _, terms in scored], verdict)
 
 
-def _score(trace: Trace, grader: str) -> float | None:
-    """None also for a rollout without a single sampled token: there is nothing to reinforce."""
-    if trace.stop == "infrastructure" or trace.tokens is None or not any(trace.tokens.mask):
-        return None
-    return trace.grades[grader].score
-
-
 class TrajectoryStream:
     """Groups for a trainer, one step at a time.
 
@@ -105,10 +103,19 @@ class TrajectoryStream:
         turn_limit: of the profile, for reward terms that look at turns.
         on_trace: told of every finished episode (to keep it, or to show progress).
         seed: of the rollouts.
+        score: scores finished episodes for the reward term `verifier`, called beside the event loop.
+
+    Raises:
+        UserError: the rewards ask for a verifier and there is no `score`.
     """
 
     def __init__(self, player: Player, sampler: TaskSampler, settings: RolloutSettings, *, profile: str = "full",
-                 turn_limit: int = 15, on_trace: Callable[[Trace], None] = lambda _: None, seed: int = 0) -> None:
+                 turn_limit: int = 15, on_trace: Callable[[Trace], None] = lambda _: None, seed: int = 0,
+                 score: Scorer | None = None) -> None:
+        try:
+            check_weights(settings.rewards, verifier=score is not None)
+        except ValueError as error:
+            raise UserError(str(error)) from None
         self.player = player
         self.sampler = sampler
         self.settings = settings
@@ -116,6 +123,7 @@ class TrajectoryStream:
         self.turn_limit = turn_limit
         self.on_trace = on_trace
         self.seed = seed
+        self.score = score
         self.yield_rate = 1.0
         """Moving share of played groups that are kept: decides how many are started at once."""
         self._collecting: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
@@ -165,7 +173,7 @@ class TrajectoryStream:
                 task.cancel()
         seconds = time.perf_counter() - started
         kept_groups = [group for group in played if group.verdict == "kept"]
-        return Harvest(kept_groups, played, seconds, measure(played, seconds))
+        return Harvest(kept_groups, played, seconds, measure(played, seconds, lambda trace: bool(looping_turns(trace))))
 
     def abort(self) -> None:
         """Give up the collection that another thread waits for; nothing can be collected afterwards."""
@@ -194,12 +202,13 @@ class TrajectoryStream:
             return trace
 
         traces = await asyncio.gather(*(one(sample) for sample in range(settings.group_size)))
-        return judge(task, list(traces), settings, self.turn_limit)
+        verified = await scores_of(traces, self.score)
+        return judge(task, list(traces), settings, self.turn_limit, profile=self.profile, verified=verified)
 
     def _note(self, group: Group) -> Group:
         if group.verdict in ("kept", "zero_variance"):
             self.yield_rate += 0.05 * ((group.verdict == "kept") - self.yield_rate)
-            graded = [_score(trace, self.settings.grader) == 1.0
+            graded = [graded_score(trace, self.settings.grader) == 1.0
                       for trace, reward in zip(group.traces, group.rewards, strict=True) if reward is not None]
             self.sampler.report(group.task, sum(graded) / len(graded))
         return group
@@ -212,35 +221,3 @@ class TrajectoryStream:
         """Go on from `state()`."""
         self.sampler.restore(state["sampler"])
         self.yield_rate = float(state["yield_rate"])
-
-
-def measure(played: list[Group], seconds: float) -> dict[str, float]:
-    """What a step's rollouts looked like, over everything played (kept or not)."""
-    traces = [trace for group in played for trace in group.traces]
-    rewards = [reward for group in played for reward in group.rewards if reward is not None]
-    terms = [term for group in played for values in group.terms for term in values.items()]
-    verdicts = Counter(group.verdict for group in played)
-    turns = [turn for trace in traces for turn in trace.turns]
-    spent = {"generate": sum(turn.generate_seconds for turn in turns), "env": sum(turn.env_seconds for turn in turns),
-             "grade": sum(trace.grade_seconds for trace in traces)}
-    busy = sum(trace.seconds for trace in traces) or 1.0
-    sampled = sum(sum(trace.tokens.mask) for trace in traces if trace.tokens)
-    count = max(1, len(traces))
-    metrics = {
-        "reward": sum(rewards) / max(1, len(rewards)),
-        "success": sum(trace.success for trace in traces) / max(1, len(rewards)),
-        "groups/played": float(len(played)), "groups/kept": float(verdicts["kept"]),
-        "groups/zero_variance": verdicts["zero_variance"] / max(1, len(played)),
-        "groups/dropped_other": (verdicts["ungraded"] + verdicts["versions"]) / max(1, len(played)),
-        "rollouts/infrastructure": sum(reward is None for group in played for reward in group.rewards) / count,
-        "rollouts/turns": len(turns) / count, "rollouts/sampled_tokens": sampled / count,
-        "rollouts/tokens": sum(len(trace.tokens.ids) for trace in traces if trace.tokens) / count,
-        "rollouts/refused": sum(bool(turn.problem) for turn in turns) / max(1, len(turns)),
-        "rollouts/submitted": sum(trace.stop == "submit" for trace in traces) / count,
-        "time/rollout": seconds, "rollouts/tokens_per_second": sampled / seconds if seconds else 0.0,
-        **{f"share/{name}": value / busy for name, value in spent.items()},
-    }
-    for name in sorted({name for name, _ in terms}):
-        values = [value for other, value in terms if other == name]
-        metrics[f"reward/{name}"] = sum(values) / len(values)
-    return metrics

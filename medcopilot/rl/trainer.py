@@ -12,7 +12,6 @@ round and pad every micro-batch to the longest of all, two to three times the to
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import torch
@@ -23,7 +22,9 @@ from trl import GRPOConfig, GRPOTrainer
 from medcopilot.rl.batch import collate, per_episode, split_evenly, split_rows
 from medcopilot.rl.guard import StepGuard
 from medcopilot.rl.rounds import Row, Source
+from medcopilot.rl.step_log import StepLog
 from medcopilot.train import loop
+from medcopilot.train.chunked_loss import chunked_logprobs
 
 BY_TOKENS = ("dapo", "cispo", "vespo")
 """TRL's losses that are divided by the tokens of all micro-batches; the others average within each of them."""
@@ -40,19 +41,22 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
     Args:
         episode_average: every rollout weighs the same, however many tokens it has, namely one over their number, or over the number
             that a round wants where it found fewer; otherwise every token does.
+        observations: train on what the environment wrote, too: an ablation that shows why nobody should.
     """
 
     def __init__(self, *, source: Source, model: Any, args: GRPOConfig, processing_class: Any, episode_average: bool = False,
-                 guard: StepGuard | None = None, **rest: Any) -> None:
+                 observations: bool = False, guard: StepGuard | None = None, **rest: Any) -> None:
         # TRL draws prompts from a dataset; ours are placeholders, one per group, enough for many steps
         placeholders = Dataset.from_dict({"prompt": ["stream"] * (args.generation_batch_size // args.num_generations) * 100})
         super().__init__(model=model, reward_funcs=no_reward, args=args, train_dataset=placeholders,
                          processing_class=processing_class, **rest)
         self.source = source
         self.episode_average = episode_average
+        self.observations = observations
         self.guard = guard or StepGuard()
         self.add_callback(self.guard)
-        self._update_clock: float | None = None
+        self.step_log = StepLog(self._metrics["train"])
+        self.add_callback(self.step_log)
         self._last_logps: Tensor | None = None
         self._wanted: Tensor | None = None
         self._compact = self.accelerator.device.type == "cpu" and self.accelerator.num_processes == 1
@@ -81,19 +85,16 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
 
     def _next_round(self) -> list[dict[str, Tensor]]:
         """Rollouts with the present weights, as `steps_per_generation` micro-batches in TRL's form."""
-        metrics = self._metrics["train"]
-        now = time.perf_counter()
-        if self._update_clock is not None:
-            metrics["time/update"].append(now - self._update_clock)
-        played = self.source.next(self.state.global_step)
-        metrics["skipped"].append(float(self.guard.skipped))
-        for name, value in played.metrics.items():
-            metrics[name].append(value)
+        played = self.step_log.next_round(self.source, self.state.global_step)
+        self._metrics["train"]["skipped"].append(float(self.guard.skipped))
         device = self.accelerator.device
         parts = self._split(played.rows)
         padded = [collate(part, self._tokenizer.pad_token_id) for part in parts]
         batches = [{name: tensor.to(device) for name, tensor in batch.items()} for batch in padded]
-        lengths = [(batch["completion_mask"] * batch["tool_mask"]).sum(1) for batch in batches]  # sampled tokens per rollout
+        if self.observations:
+            for batch in batches:
+                self._unmask_observations(batch)
+        lengths = [(batch["completion_mask"] * batch["tool_mask"]).sum(1) for batch in batches]  # trained tokens per rollout
         counted = torch.stack([torch.stack([length.sum(), (length > 0).sum()]) for length in lengths]).sum(0)
         tokens, rollouts = self.accelerator.gather(counted[None]).sum(0)
         # a round that found fewer groups than it wanted knows less: it takes a smaller step, not a noisier one of the same size
@@ -103,8 +104,9 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
             if self.episode_average:
                 batch["advantages"] = per_episode(batch["advantages"], length, tokens, rollouts)
             if self.beta != 0.0:
-                batch["ref_per_token_logps"] = self._reference(batch)
-        self._update_clock = time.perf_counter()
+                with self.step_log.phase("evaluate"):
+                    batch["ref_per_token_logps"] = self._reference(batch)
+        self.step_log.ready()
         return batches
 
     def _split(self, rows: list[Row]) -> list[list[Row]]:
@@ -116,12 +118,23 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
         return split_evenly(rows, count, -(-int(most) // count))
 
     @torch.no_grad()
+    def _unmask_observations(self, batch: dict[str, Tensor]) -> None:
+        """Give all that follows the first sampled token a loss; where the engine has no logprobs the trainer's stand in."""
+        sampled = batch["completion_mask"] * batch["tool_mask"]
+        batch["tool_mask"] = batch["completion_mask"] * (sampled.cumsum(1) > 0)
+        logps = self._score_frozen(self.model_wrapped, batch)
+        batch["old_per_token_logps"] = torch.where(sampled.bool(), batch["old_per_token_logps"], logps * batch["tool_mask"])
+
+    @torch.no_grad()
     def _reference(self, batch: dict[str, Tensor]) -> Tensor:
+        return self._score_frozen(self.ref_model, batch)
+
+    def _score_frozen(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
         self._wanted = batch["completion_mask"] * batch["tool_mask"]
         ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
         mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
-        logps, _, _ = self._get_per_token_logps_and_entropies(self.ref_model, ids, mask, batch["completion_ids"].shape[1])
-        return logps
+        logps, _, _ = self._get_per_token_logps_and_entropies(model, ids, mask, batch["completion_ids"].shape[1])
+        return torch.as_tensor(logps)
 
     def _get_per_token_logps_and_entropies(self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int,
                                            *args: Any, **kwargs: Any) -> Any:
@@ -140,13 +153,12 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
             hidden = model.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
         columns = wanted.shape[1]
         chosen = hidden[:, -columns - 1: -1][wanted].float()
-        logprobs = (chosen @ model.get_output_embeddings().weight.float().t() / self.temperature).log_softmax(-1)
-        picked = logprobs.gather(-1, input_ids[:, -columns:][wanted][:, None])[:, 0]
-        entropy = -(logprobs.detach().exp() * logprobs.detach()).sum(-1)
+        weight = model.get_output_embeddings().weight.float()
+        picked, entropy = chunked_logprobs(chosen, weight, input_ids[:, -columns:][wanted], self.temperature)
         blank = hidden.new_zeros(wanted.shape, dtype=torch.float32)
         # without a wanted token the sum keeps the loss a function of the model, with gradient 0
         logps = blank.masked_scatter(wanted, picked) if len(picked) else blank + 0.0 * hidden.sum().float()
-        return logps, blank.masked_scatter(wanted, entropy), None
+        return logps, blank.masked_scatter(wanted, entropy.detach()), None
 
     def _compute_loss(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
         """TRL's loss, and how far engine and trainer are apart."""

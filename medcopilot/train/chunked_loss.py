@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from medcopilot.train.flops import projected
+
 IGNORE = -100
 
 
@@ -49,6 +51,7 @@ def chunked_logprobs(hidden: Tensor, weight: Tensor, targets: Tensor, temperatur
 def chunked_scores(hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float = 1.0, *, chunk: int | None = None,
                    extras: tuple[str, ...] = ()) -> Scores:
     """As `chunked_logprobs`, with the fields of `Scores` that `extras` names."""
+    projected(weight, len(hidden))
     rows = chunk or _rows(len(weight), hidden.device.type)
     return Scores(*_Head.apply(hidden, weight, targets, temperature, rows, extras))
 

@@ -1,4 +1,4 @@
-"""The keys of the SFT and DPO recipes, without torch: a recipe is checked and printed in a moment.
+"""The keys of the SFT, verifier and DPO recipes, without torch: a recipe is checked and printed in a moment.
 
 Promises: contradictions between keys are refused when the file is read, not when training has begun.
 Does not cover: GRPO's keys (`medcopilot.rl`).
@@ -101,6 +101,16 @@ class SftConfig(StageConfig):
         if self.packing and self.batch_rows is not None:
             raise ValueError("packing fills batches by tokens: remove batch_rows, or set packing: false")
         return self
+
+
+class VerifierConfig(SftConfig):
+    """One run of the outcome verifier: SFT on the answer token, and a check on tasks that were held out."""
+
+    name: str = "verifier"
+    data: Path
+    """Rows from `medcopilot export verifier`."""
+    held_out: float = Field(0.2, gt=0, lt=1)
+    """Share of every dataset's tasks that is not trained on but checked on."""
 
 
 class DpoConfig(StageConfig):

@@ -77,15 +77,17 @@ def compact_loss(model: Any, ids: torch.Tensor, labels: torch.Tensor, total: Any
                                  pad(target[trained], (0, spare), value=IGNORE), total)
 
 
-def run_sft(config: SftConfig) -> loop.StageResult:
+def run_sft(config: SftConfig, rows: list[dict[str, Any]] | None = None) -> loop.StageResult:
     """Train, or resume, or find that it was done. Returns where the checkpoint is and how fast it went.
+
+    `rows`: those of `config.data` to train on; None: all.
 
     Raises:
         UserError: rows, tokenizer, checkpoint or settings that do not fit together.
     """
     loop.prepare_torch(config)
     arguments = _arguments(config)  # first: under ZeRO-3 it decides how weights are loaded
-    rows = read_rows(config.data, ("input_ids", "labels"))
+    rows = read_rows(config.data, ("input_ids", "labels")) if rows is None else rows
     return train_on_rows(config, rows, arguments, unit="rows", fitting=_fitting, build=_build)
 
 

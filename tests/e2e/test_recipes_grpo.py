@@ -17,8 +17,17 @@ def test_rewards_rise_and_everything_is_recorded(workshop) -> None:
     assert end > start + 0.1
     assert all(row["rollouts/infrastructure"] == 0 for row in metrics)
     assert all(row["mismatch/mean"] < 0.02 for row in metrics)
-    assert {"reward", "groups/zero_variance", "share/generate", "share/env", "share/grade", "time/rollout",
+    assert {"reward", "groups/zero_variance", "share/generate", "share/env", "share/grade", "time/rollout", "rollouts/seconds",
+            "rollouts/masked", "staleness", "speed/tokens_per_second", "speed/update_tokens_per_second",
             "entropy"} <= set(metrics[0])
+    assert "speed/mfu" not in metrics[0]  # no peak is known of a CPU
+    assert all(sum(row[f"time/{part}"] for part in ("wait", "sync", "update", "other")) == pytest.approx(row["time/step"])
+               for row in metrics)
+    assert [row["progress"] for row in metrics] == [round(step / 16, 4) for step in range(1, 17)]
+    samples = {path.name: path.read_text() for path in (workshop.folder / "rise" / "samples" / "grpo").iterdir()}
+    assert set(samples) == {"step-1.md", "step-11.md"}
+    assert "### Turn 1: submit" in samples["step-1.md"]
+    assert not (workshop.folder / "rise" / "alarms").exists()
     checkpoint = workshop.folder / "rise" / "checkpoints" / "grpo"
     assert json.loads((checkpoint / "medcopilot.json").read_text())["policy_version"] == 2
     assert str(checkpoint) in done.stderr
@@ -50,6 +59,9 @@ BAD = [
     (("max_steps=null",), "set max_steps, max_seconds or max_episodes"),
     (("max_steps=1", "rollouts.group_size=4"), "group_size"),
     (("max_steps=1", "rollouts.rewards={luck: 1}"), "luck"),
+    (("max_steps=1", "rollouts.rewards={verifier: 1}"), "set rollouts.verifier"),
+    (("max_steps=1", "rollouts.rewards={outcome: 1, turn_cost: -1}"), "costs are negative by themselves"),
+    (("max_steps=1", "rollouts.verifier=/nowhere/at/all", "rollouts.rewards={verifier: 1}"), "this is no verifier"),
     (("max_steps=1", "lr=1"), "unknown key 'lr'"),
     (("max_steps=1", "datasets=[nowhere]"), "unknown dataset"),
     (("max_steps=1", "model.checkpoint=/nowhere/at/all"), "/nowhere/at/all"),

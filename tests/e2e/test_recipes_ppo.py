@@ -29,6 +29,8 @@ def test_live_episodes_train_a_policy_and_its_critic(workshop) -> None:
     assert len(rounds) == 2
     assert {"success", "kl/start", "kl/weight", "mismatch/mean", "time/wait", "time/sync", "time/evaluate", "share/env",
             "staleness", "rollouts/infrastructure"} <= set(rounds[0])
+    parts = ("wait", "sync", "evaluate", "update", "other")
+    assert all(sum(row[f"time/{part}"] for part in parts) == pytest.approx(row["time/step"]) for row in rows)
     assert rounds[0]["kl/start"] == pytest.approx(0.0, abs=1e-6)
     checkpoint = workshop.folder / "live" / "checkpoints" / "ppo"
     assert str(checkpoint) in done.stderr
@@ -63,7 +65,7 @@ def test_one_round_ahead_runs(workshop) -> None:
 @pytest.mark.parametrize("stage", ["grpo", "ppo"])
 def test_a_killed_run_goes_on_with_the_same_curve(workshop, dumped, stage) -> None:
     """Killed at a random moment; with a round of several steps, states are written between rounds only."""
-    several = ("loss.iterations=2") if stage == "grpo" else ("loss.epochs=2", *QUICK[3:4])
+    several = ("loss.iterations=2",) if stage == "grpo" else ("loss.epochs=2", *QUICK[3:4])
     overrides = ("max_steps=8", "save_steps=1", f"replay={dumped}", "bf16=false", *several)
     workshop.run(stage, f"{stage}-whole", *overrides)
     process = workshop.start(stage, f"{stage}-cut", *overrides)

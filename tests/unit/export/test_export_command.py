@@ -51,9 +51,11 @@ def test_sft_with_a_new_tokenizer_then_pairs_with_the_same(run_folder: Path, tmp
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["ppo", "{run}", "--out", "x.jsonl", "--tokenizer", "t"], "choose sft or dpo"),
+    (["ppo", "{run}", "--out", "x.jsonl", "--tokenizer", "t"], "choose sft, dpo or verifier"),
     (["sft", "{run}", "--out", "x.csv", "--tokenizer", "t"], "jsonl or .parquet"),
     (["sft", "{run}", "--out", "x.jsonl", "--tokenizer", "t", "--limit", "0"], "--limit 0"),
+    (["sft", "{run}", "--out", "x.jsonl", "--tokenizer", "t", "--profile", "nano"], "wording of the verifier's prompt"),
+    (["verifier", "{run}", "--out", "x.jsonl", "--tokenizer", "t", "--profile", "huge"], "--profile huge"),
     (["sft", "{run}/missing", "--out", "x.jsonl", "--tokenizer", "t"], "no traces"),
     (["sft", "{run}", "--out", "x.jsonl", "--tokenizer", "missing"], "no such tokenizer folder"),
 ])

@@ -12,7 +12,7 @@ from medcopilot.rl.source import LiveSource
 from medcopilot.rl.stream import TrajectoryStream, judge
 from medcopilot.rl.tasks import TaskSampler
 
-SETTINGS = RolloutSettings(groups=2, group_size=8, max_groups=4)
+SETTINGS = RolloutSettings(groups=2, group_size=8, max_groups=4, rewards={"outcome": 1.0})
 
 
 def row(number: int, group: int) -> Row:

@@ -4,12 +4,12 @@
 import pytest
 from pydantic import ValidationError
 
-from env.errors import UserError
+from env.errors import EngineError, UserError
 from medcopilot.rl.settings import RolloutSettings
 from medcopilot.rl.stream import TrajectoryStream, judge
 from medcopilot.rl.tasks import TaskSampler
 
-SETTINGS = RolloutSettings(groups=4, group_size=8, max_groups=12)
+SETTINGS = RolloutSettings(groups=4, group_size=8, max_groups=12, rewards={"outcome": 1.0})
 
 
 def mixed(job):
@@ -135,6 +135,54 @@ def test_small_groups_and_unknown_terms_are_refused() -> None:
         RolloutSettings(group_size=4)
     with pytest.raises(ValidationError, match="unknown reward term"):
         RolloutSettings(rewards={"luck": 1.0})
+
+
+def test_a_verifier_scores_graded_episodes_only_and_enters_the_reward(player_of, tasks) -> None:
+    asked = []
+
+    def score(traces):
+        asked.extend(trace.graded for trace in traces)
+        return [0.25 + 0.5 * trace.success for trace in traces]
+
+    settings = RolloutSettings(groups=2, group_size=8, verifier="v", rewards={"outcome": 1.0, "verifier": 0.4})
+    stream = stream_of(player_of(lambda job: None if job.sample == 0 else mixed(job)), tasks, settings, score=score)
+    harvest = stream.next()
+    assert all(asked)
+    assert len(asked) == 7 * len(harvest.played)
+    for group in harvest.groups:
+        assert group.rewards[0] is None
+        assert group.rewards[1:] == pytest.approx([1.3, 0.1, 1.3, 0.1, 1.3, 0.1, 1.3])
+    assert harvest.metrics["reward/verifier"] == pytest.approx((4 * 0.75 + 3 * 0.25) / 7)
+
+
+@pytest.mark.parametrize("wrong", [[0.5], [1.5] * 8, [float("nan")] * 8])
+def test_a_verifier_without_a_score_for_each_trace_is_never_a_reward(player_of, tasks, wrong) -> None:
+    settings = RolloutSettings(groups=1, group_size=8, verifier="v", rewards={"outcome": 1.0, "verifier": 0.4})
+    with pytest.raises(EngineError, match="the verifier gave"):
+        stream_of(player_of(mixed), tasks, settings, score=lambda traces: wrong).next()
+
+
+def test_a_verifier_is_configured_where_and_only_where_it_is_used(player_of, tasks) -> None:
+    with pytest.raises(ValidationError, match="needs a verifier"):
+        RolloutSettings(rewards={"outcome": 1.0, "verifier": 0.1})
+    with pytest.raises(ValidationError, match="no weight uses it"):
+        RolloutSettings(verifier="v")
+    settings = RolloutSettings(verifier="v", rewards={"outcome": 1.0, "verifier": 0.1})
+    with pytest.raises(UserError, match="needs a verifier"):
+        stream_of(player_of(mixed), tasks, settings)
+
+
+def test_limits_of_the_profile_enter_the_costs(task_of, trace_of) -> None:
+    settings = RolloutSettings(rewards={"outcome": 1.0, "length_cost": 1.0})
+    task = task_of()
+    traces = [trace_of(task, float(n % 2), sample=n) for n in range(8)]
+    nano, full = (judge(task, traces, settings, 8, profile=profile).terms[0]["length_cost"] for profile in ("nano", "full"))
+    assert nano == pytest.approx(-3 / 448)
+    assert full == pytest.approx(-3 / 32_768)
+
+
+def test_the_default_reward_is_correctness_and_format() -> None:
+    assert RolloutSettings().rewards == {"outcome": 1.0, "format": 0.1}
 
 
 def test_prioritised_draws_prefer_templates_of_intermediate_success(tasks) -> None:

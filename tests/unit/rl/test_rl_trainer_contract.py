@@ -225,10 +225,13 @@ def test_training_syncs_before_rollouts_and_moves_the_model(tmp_path, tokenizer,
     assert any(not torch.equal(old, new) for old, new in zip(before, trainer.model.parameters(), strict=True))
     logged = [row for row in trainer.state.log_history if "reward" in row]
     assert len(logged) == 2
-    assert logged[0]["reward"] == pytest.approx(0.5)
+    assert logged[0]["reward/outcome"] == pytest.approx(0.5)
     assert {"groups/zero_variance", "rollouts/infrastructure", "time/rollout", "entropy", "mismatch/mean", "mismatch/kl",
             "share/env", "reward/outcome"} <= set(logged[0])
-    assert "time/update" in logged[1]
+    for row in logged:
+        assert sum(row[f"time/{part}"] for part in ("wait", "sync", "update", "other")) == pytest.approx(row["time/step"])
+        assert row["time/update"] > 0
+        assert row["staleness"] == 0
 
 
 def test_mismatch_is_the_distance_between_trainer_and_engine(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
@@ -314,3 +317,20 @@ def test_the_third_spoilt_step_ends_the_run(tmp_path, tokenizer, task_of, trace_
     trainer.source.next = lambda step: Round(bad, 16)
     with pytest.raises(UserError, match=r"step 3: 3 steps could not be taken.*importance ratio"):
         trainer.train()
+
+
+def test_the_observation_ablation_trains_on_them(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
+    """Every token after the first sampled one counts, with ratio 1 where the engine has no logprob."""
+    trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=1)
+    groups = [random_group(task_of, trace_of, RolloutSettings(group_size=8))]
+    trainer.source.next = lambda step: Round(rows_of(groups), 8)
+    [plain] = trainer._next_round()
+    trainer.observations = True
+    [batch] = trainer._next_round()
+    expected = sum(len(one.mask) - one.mask.index(1) for one in rows_of(groups))
+    assert batch["num_items_in_batch"].item() == expected > plain["num_items_in_batch"].item()
+    sampled = (plain["tool_mask"] * plain["completion_mask"]).bool()
+    assert torch.equal(batch["old_per_token_logps"][sampled], plain["old_per_token_logps"][sampled])
+    whole_loss(trainer, [batch])
+    added = (batch["tool_mask"] * batch["completion_mask"]).bool() & ~sampled
+    assert torch.allclose(trainer._last_logps[added], batch["old_per_token_logps"][added], atol=1e-5)
