@@ -38,6 +38,8 @@ STAGES = {
                   *(f"model.shape.{name}={size}" for name, size in SHAPE.items())), ("accumulation=2",)),
     "dpo": Stage(("data={folder}/dpo.jsonl", "model.checkpoint={folder}/start", "batch_pairs=4", "optimizer.lr=0.01",
                   "optimizer.warmup_steps=1"), ("accumulation=2",)),
+    "verifier": Stage(("data={folder}/verifier.jsonl", "model.checkpoint={folder}/start", "batch_tokens=512", "optimizer.lr=0.01",
+                       "optimizer.warmup_steps=1"), ("accumulation=2",)),
     # a round is dealt out to the processes there are
     "grpo": Stage((*REPLAY, "rollouts.groups=2", "optimizer.name=adamw", "optimizer.lr=0.003", "optimizer.warmup_steps=1"), ()),
     "ppo": Stage((*REPLAY, "critic.warmup_steps=1"), ()),
@@ -46,11 +48,12 @@ COMMON = ("bf16=false", "log_steps=1")
 
 
 def make_workshop(folder: Path) -> None:
-    """A tokenizer, a checkpoint, rows for SFT, pairs for DPO and rounds of rollouts."""
+    """A tokenizer, a checkpoint, rows for SFT and the verifier, pairs for DPO and rounds of rollouts."""
     from medcopilot.agent.render import ChatRenderer
     from medcopilot.data.rows import Card, rows_digest, tokenizer_digest, write_rows
     from medcopilot.train.model import CheckpointMeta, NanoShape, new_nano, save_checkpoint
     from medcopilot.train.tokenizer import save_tokenizer, train_tokenizer
+    from medcopilot.verifier.prompt import NO, YES, answer_tokens
 
     rng = random.Random(0)
     talks = []
@@ -63,8 +66,9 @@ def make_workshop(folder: Path) -> None:
     save_checkpoint(new_nano(tokenizer, NanoShape(**SHAPE), seed=1), tokenizer, folder / "start",
                     CheckpointMeta(profile="nano", policy_version=1))
     renderer = ChatRenderer(tokenizer)
-    rows, pairs = [], []
-    for question, right, wrong in talks:
+    yes, no, _ = answer_tokens(renderer)
+    rows, pairs, judged = [], [], []
+    for number, (question, right, wrong) in enumerate(talks):
         sides = [renderer.trace([{"role": "user", "content": question}, {"role": "assistant", "content": reply}])
                  for reply in (right, wrong)]
         (ids, mask), (other, other_mask) = sides
@@ -72,9 +76,12 @@ def make_workshop(folder: Path) -> None:
         start = mask.index(1)
         pairs.append({"prompt_ids": ids[:start], "chosen_ids": ids[start:], "chosen_mask": mask[start:],
                       "rejected_ids": other[start:], "rejected_mask": other_mask[start:]})
-    for kind, body in (("sft", rows), ("dpo", pairs)):
+        judged += [{"input_ids": [*side, token], "labels": [-100] * len(side) + [token], "answer": answer, "submitted": True,
+                    "dataset": "medcalcbench", "task_id": f"t{number}"}
+                   for side, token, answer in ((ids, yes, YES), (other, no, NO))]
+    for kind, body in (("sft", rows), ("dpo", pairs), ("verifier", judged)):
         card = Card(kind=kind, digest=rows_digest(body), rows=len(body), tokens=0, trained_tokens=0,
-                    tokenizer=tokenizer_digest(tokenizer))
+                    tokenizer=tokenizer_digest(tokenizer), options={"profile": "nano"})
         write_rows(folder / f"{kind}.jsonl", body, card)
     make_rounds(folder / "rounds", pairs, len(tokenizer))
 
