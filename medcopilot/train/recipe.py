@@ -35,27 +35,39 @@ def run_recipe(cls: type[S], train: Callable[[S], Any], doc: str, argv: Sequence
     if recipe is None:
         parser.error("a recipe is missing: name its file, e.g. recipes/nano/sft.yaml")
     overrides = [*words, *([f"max_steps={args.max_steps}"] if args.max_steps is not None else [])]
+    code = 0
     try:
         config = load_config(cls, recipe, overrides)
-        if args.dry_run:
-            print(f"# {recipe}, digest {config.digest()}\n{dump_config(config)}", end="")
-        else:
+        if not args.dry_run:
             train(config)
+        elif _first():
+            print(f"# {recipe}, digest {config.digest()}\n{dump_config(config)}", end="")
     except UserError as error:
-        if os.environ.get("RANK", "0") != "0":
-            time.sleep(3)  # what is wrong for all is said once: the launcher ends this process when rank 0 has said it
-        print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
-        return 2
+        code = _refuse(str(error))
     except RuntimeError as error:
         lost = lost_process(error)
         if lost is None:
             raise
-        print(f"{os.path.basename(sys.argv[0])}: {lost}", file=sys.stderr, flush=True)
-        os._exit(1)  # the group's own clean-up would wait for the process that is gone
+        print(f"{os.path.basename(sys.argv[0])}: {lost}", file=sys.stderr)
+        code = 1
     except OSError as error:
         if error.errno != 28:
             raise
-        print(f"no space left on the device while writing {error.filename or 'a file'}: free some space and run the same "
-              "command again; it resumes", file=sys.stderr)
-        return 2
-    return 0
+        code = _refuse(f"no space left on the device while writing {error.filename or 'a file'}: free some space and run the same "
+                       "command again; it resumes")
+    if parallel := sys.modules.get("medcopilot.train.parallel"):  # not imported for its own sake: that costs seconds
+        parallel.leave(code)
+    return code
+
+
+def _first() -> bool:
+    """Whether this is the process that speaks for all."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _refuse(sentence: str) -> int:
+    """Say one sentence. Returns the exit code."""
+    if not _first():
+        time.sleep(3)  # what is wrong for all is said once: the launcher ends this process when rank 0 has said it
+    print(f"{os.path.basename(sys.argv[0])}: {sentence}", file=sys.stderr)
+    return 2

@@ -5,10 +5,12 @@ A stage is an entry of `STAGES`; one that trains from a rollout dump joins the t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import random
+import runpy
 import subprocess
 import sys
 import time
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = {"ddp": "DDP", "zero2": "ZeRO-2", "zero3": "ZeRO-3", "fsdp2": "FSDP2"}
@@ -131,6 +134,18 @@ def finish(words: list[str], log: Path, code: int = 0) -> str:
     said = log.read_text(errors="replace")
     assert process.returncode == code, f"exit code {process.returncode}\n{said[-4000:]}"
     return said
+
+
+def run_here(words: list[str]) -> None:
+    """The same of a command that starts one process, in this one: it has imported everything already."""
+    before = sys.argv
+    sys.argv = words[1:]
+    try:
+        with contextlib.chdir(ROOT), pytest.raises(SystemExit) as done:
+            runpy.run_path(words[1], run_name="__main__")
+    finally:
+        sys.argv = before
+    assert done.value.code == 0
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
