@@ -49,7 +49,7 @@ demo: setup ## the whole loop, small and real: data, SFT, DPO, GRPO, evaluation,
 
 study: setup ## a resumable study, e.g. `make study nano`
 	@test -n "$(NAME)" || { echo "medcopilot: say which study, e.g. \`make study nano\`" >&2; exit 2; }
-	@$(BIN)/python -m medcopilot.study $(NAME) --commit
+	@$(BIN)/python -m medcopilot.studies $(NAME) --commit
 
 lint: $(READY) ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """What the demo and the studies are made of: the product's own commands, recipes and sampling, one after another.
 
 Promises: every step is a command or recipe that a person could type; a step that finished is marked with its seconds and not
-done again. Does not cover: what the steps are (`medcopilot.demo`, `medcopilot.study`).
+done again. Does not cover: what the steps are (`medcopilot.demo`, `medcopilot.studies`).
 """
 
 from __future__ import annotations

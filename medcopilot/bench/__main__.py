@@ -1,7 +1,8 @@
-"""`make bench`: how fast boxes, grading and episodes are on this machine.
+"""`make bench`: how fast boxes, grading, episodes and packed training batches are on this machine.
 
-Promises: medians and 95th percentiles of wall-clock seconds over repeated runs, on small seeded twins; nothing is trained.
-Does not cover: throughput of models (the report of a run splits its own time) and many boxes at once beyond `--threads`.
+Promises: medians and 95th percentiles of wall-clock seconds over repeated runs, on small seeded twins; the models that are trained
+a few steps are thrown away.
+Does not cover: throughput of generation (the report of a run splits its own time) and many boxes at once beyond `--threads`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from env.files import atomic_write
 from env.gym import Gym
 from env.sandbox import open_backend
 from env.task import Submission, Task
-from medcopilot.bench import sandbox
+from medcopilot.bench import packing, sandbox
 from medcopilot.bench.show import show
 from medcopilot.bench.timing import seconds_of
 from medcopilot.steps import requests
@@ -85,6 +86,7 @@ def measure(repeats: int, tasks: int, threads: int) -> dict[str, Any]:
                     document[f"{name}: {what}"] = row
     finally:
         backend.close()
+    document.update(packing.measure())
     return document
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,8 +13,11 @@ NAME = "sample"
 
 
 def run(
-    policy: Annotated[str, typer.Argument(help="expert, a checkpoint folder, vllm:FOLDER, or openai:MODEL@URL")],
-    out: Annotated[Path, typer.Option(help="run folder; the same command again resumes")],
+    policy: Annotated[str | None, typer.Argument(help="expert, a checkpoint folder, vllm:FOLDER, or openai:MODEL@URL")] = None,
+    out: Annotated[Path | None, typer.Option(help="run folder; the same command again resumes")] = None,
+    config_file: Annotated[Path | None, typer.Option("--config", help="YAML file with all of it, e.g. recipes/nano/sample.yaml; "
+                                                     "only --set, --root and --json go with it")] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="with --config: key=value; repeat for several")] = None,
     dataset: Annotated[list[str] | None, typer.Option(help="dataset; repeat for several (default: all)")] = None,
     split: Annotated[str, typer.Option(help="train or test")] = "test",
     slices: Annotated[list[str] | None, typer.Option("--slice", help="train, seen, unseen or official; repeat for several")] = None,
@@ -42,26 +45,25 @@ def run(
     `medcopilot sample expert --split train --n 200 --out runs/expert` plays the scripted expert on 200 training tasks of each
     dataset. Traces go to `OUT/traces/`; `medcopilot eval OUT` summarises them, `medcopilot report OUT` draws them.
     """
-    from pydantic import ValidationError
-
-    from env.datasets import BuildRequest, dataset_names
     from env.errors import UserError
     from env.files import atomic_write
     from medcopilot.cli.progress import sampling_progress
     from medcopilot.rollout.sample import SampleConfig, sample_run
+    from medcopilot.train.config import load_config
 
-    names = tuple(dataset or dataset_names())
-    sources = dict(item.partition("=")[::2] for item in source or [])
-    try:
-        builds = {name: BuildRequest(source=Path(sources[name]) if name in sources else None, seed=build_seed, train=train,
-                                     test=test, patients=patients) for name in names}
-        config = SampleConfig(out=out, policy=policy, datasets=names, builds=builds, split=split, slices=tuple(slices or ()),
-                              tasks_per_dataset=n, samples=samples, temperature=temperature, greedy_first=greedy_first,
-                              profile=profile, protocol=protocol, seed=seed, detours=detours, concurrency=concurrency,
-                              sandbox=sandbox, stateful=stateful)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"option --{'.'.join(map(str, first['loc'])).replace('_', '-')}: {first['msg']}") from None
+    if config_file is not None:
+        if policy or out:
+            raise UserError("sample: --config names policy and run folder itself: change them with --set policy=... --set out=...")
+        config = load_config(SampleConfig, config_file, changes or ())
+    elif policy is None or out is None:
+        raise UserError("sample: give a policy and --out, e.g. `medcopilot sample expert --out runs/expert`, or --config")
+    else:
+        chosen = {"out": out, "policy": policy, "datasets": dataset, "split": split, "slices": tuple(slices or ()),
+                  "tasks_per_dataset": n, "samples": samples, "temperature": temperature, "greedy_first": greedy_first,
+                  "profile": profile, "protocol": protocol, "seed": seed, "detours": detours, "concurrency": concurrency,
+                  "sandbox": sandbox, "stateful": stateful}
+        config = _from_options(source, {"seed": build_seed, "train": train, "test": test, "patients": patients}, chosen)
+    out = config.out
     with sampling_progress(f"sampling into {out}") as (progress, outcome):
         sample_run(config, progress, root=root)
     print(f"{out}: {outcome['done']} of {outcome['total']} traces, strict success {outcome['success']:.1%} of the new ones, "
@@ -70,3 +72,21 @@ def run(
         import json
 
         atomic_write(json_file, json.dumps({"run": str(out), **outcome}, indent=2))
+
+
+def _from_options(source: list[str] | None, build: dict[str, Any], chosen: dict[str, Any]) -> Any:
+    """What is sampled, as the options say."""
+    from pydantic import ValidationError
+
+    from env.datasets import BuildRequest, dataset_names
+    from env.errors import UserError
+    from medcopilot.rollout.sample import SampleConfig
+
+    names = tuple(chosen["datasets"] or dataset_names())
+    sources = dict(item.partition("=")[::2] for item in source or [])
+    try:
+        builds = {name: BuildRequest(source=Path(sources[name]) if name in sources else None, **build) for name in names}
+        return SampleConfig(**{**chosen, "datasets": names, "builds": builds})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"option --{'.'.join(map(str, first['loc'])).replace('_', '-')}: {first['msg']}") from None

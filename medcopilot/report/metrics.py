@@ -18,8 +18,13 @@ from env.errors import UserError
 
 # what a reader looks for first; the rest follows alphabetically up to the limit
 PREFERRED = ("loss", "eval_loss", "success", "success_rate", "held_out", "eval_success", "reward", "kl", "entropy",
-             "mean_token_accuracy", "rewards/accuracies", "rewards/margins", "completions/mean_length", "episode_tokens")
-_SKIP = {"step", "global_step", "epoch", "total_flos", "time", "timestamp", "seed", "learning_rate", "grad_norm", "num_tokens"}
+             "value/explained_variance", "mean_token_accuracy", "rewards/accuracies", "rewards/margins", "groups/zero_variance",
+             "rollouts/turns", "completions/mean_length", "episode_tokens")
+_SKIP = {"step", "global_step", "epoch", "total_flos", "time", "timestamp", "seed", "learning_rate", "grad_norm", "num_tokens",
+         "seconds", "tokens", "progress"}
+# parts of a step of online training; what older runs wrote stands behind
+_PARTS = (("waiting for rollouts", ("time/wait", "time/rollout")), ("update", ("time/update",)), ("weight sync", ("time/sync",)),
+          ("evaluation", ("time/evaluate",)), ("other", ("time/other",)))
 
 
 class Series(NamedTuple):
@@ -70,6 +75,18 @@ def series(rows: Iterable[Mapping[str, Any]], limit: int = 6) -> list[Series]:
     names = sorted((name for name, (steps, _) in found.items() if len(steps) > 1),
                    key=lambda name: (rank.get(name.removeprefix("train_"), len(rank)), name))
     return [Series(name, *found[name]) for name in names[:limit]]
+
+
+def split_of_time(rows: Iterable[Mapping[str, Any]]) -> list[Series]:
+    """Seconds per step that each part of it took, over the rows that have all parts; empty for stages without rollouts."""
+    rows = [row for row in rows if _number(row.get("step"))]
+    names = {label: name for label, choices in _PARTS
+             if (name := next((choice for choice in choices if any(_number(row.get(choice)) for row in rows)), None))}
+    whole = [row for row in rows if all(_number(row.get(name)) for name in names.values())]
+    if len(names) < 2 or len(whole) < 2:
+        return []
+    return [Series(label, [float(row["step"]) for row in whole], [float(row[name]) for row in whole])
+            for label, name in names.items()]
 
 
 def smooth(values: list[float]) -> list[float]:

@@ -18,7 +18,9 @@ from medcopilot.report.metrics import Series, smooth
 
 # colours that matplotlib is told, and what the page puts in their place
 _INK, _MUTED, _LINE, _STRICT, _PAPER = "#010203", "#010204", "#010205", "#010206", "#010207"
-_VARIABLES = {_INK: "--ink", _MUTED: "--muted", _LINE: "--line", _STRICT: "--strict", _PAPER: "--paper"}
+_GOOD, _THIRD, _REST = "#010208", "#010209", "#01020a"
+_VARIABLES = {_INK: "--ink", _MUTED: "--muted", _LINE: "--line", _STRICT: "--strict", _PAPER: "--paper", _GOOD: "--good",
+              _THIRD: "--third", _REST: "--rest"}
 
 
 class Dot(NamedTuple):
@@ -66,6 +68,20 @@ def curve_plot(line: Series, description: str) -> Markup:
     axes.grid(color=_LINE, lw=0.8)
     axes.set_xlabel("step", color=_MUTED)
     axes.locator_params(nbins=5)
+    return _svg(figure, description)
+
+
+def split_plot(parts: list[Series], description: str) -> Markup:
+    """Seconds per step, stacked: moving averages, so that the areas can be followed."""
+    figure, axes = _axes(3.9, 2.2)
+    axes.stackplot(parts[0].steps, *(smooth(part.values) for part in parts), labels=[part.name for part in parts],
+                   colors=(_STRICT, _GOOD, _THIRD, _REST)[: len(parts)], lw=0)
+    axes.set_ylim(bottom=0)
+    axes.margins(x=0)
+    axes.grid(color=_LINE, lw=0.8)
+    axes.set_xlabel("step", color=_MUTED)
+    axes.locator_params(nbins=5)
+    figure.legend(loc="outside upper left", ncols=2, frameon=False, labelcolor=_INK, fontsize=9, handlelength=1, borderpad=0)
     return _svg(figure, description)
 
 

@@ -53,18 +53,25 @@ def comparisons(stages: list[Stage]) -> dict[str, dict[str, Any]]:
 
 
 def curves(stages: list[Stage], extra: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Training curves: the given metrics, else whatever the runs' own folders hold."""
+    """Training curves: the given metrics, else whatever the runs' own folders hold, each file under its own name."""
     sources: dict[str, Any] = dict(extra.get("metrics", {}))
     for stage in stages:
         for folder in stage.folders:
-            if not sources.get(stage.name) and any((folder / "metrics").glob("*.jsonl")):
-                sources[stage.name] = folder / "metrics"
+            files = sorted((folder / "metrics").glob("*.jsonl"))
+            if files and not sources.get(stage.name):
+                sources |= {stage.name if len(files) == 1 else f"{stage.name}: {path.stem}": path for path in files}
     groups = []
     for label, source in sources.items():
-        lines = metrics.series(metrics.read_rows(Path(source) if isinstance(source, str) else source))
+        rows = metrics.read_rows(Path(source) if isinstance(source, str) else source)
         drawn = [{"name": line.name, "first": line.values[0], "last": line.values[-1],
                   "svg": plots.curve_plot(line, f"{label}: {line.name} from {line.values[0]:.3g} at step {line.steps[0]:g} to "
-                                                f"{line.values[-1]:.3g} at step {line.steps[-1]:g}")} for line in lines]
+                                                f"{line.values[-1]:.3g} at step {line.steps[-1]:g}")}
+                 for line in metrics.series(rows)]
+        parts = metrics.split_of_time(rows)
+        if parts:
+            words = ", ".join(f"{part.name} {sum(part.values) / len(part.values):.3g} s" for part in parts)
+            drawn.append({"name": "seconds per step", "first": parts[0].values[0], "last": parts[0].values[-1],
+                          "svg": plots.split_plot(parts, f"{label}: where a step's seconds went, on average {words}")})
         if drawn:
             groups.append({"label": label, "curves": drawn})
     return groups

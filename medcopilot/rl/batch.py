@@ -1,4 +1,4 @@
-"""Groups as the tensor dictionary that TRL 1.16's GRPO loss reads.
+"""Rows as tensors: micro-batches that pad little, and the dictionary that TRL 1.16's GRPO loss reads.
 
 Promises: token ids, mask and logprobs are the trace's own; observation tokens carry loss mask 0 (`tool_mask`); nothing is
 padded on the left: the boundary between "prompt" and "completion" is the shortest prompt of the batch, and what lies between it
@@ -8,34 +8,10 @@ Does not cover: gathering counts over ranks (`trainer`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-from medcopilot.rl.stream import Group
-
-
-class Row(NamedTuple):
-    """One rollout; lists have one entry per token."""
-
-    ids: list[int]
-    mask: list[int]
-    logprobs: list[float]
-    advantage: float
-
-
-def rows_of(groups: Iterable[Group]) -> list[Row]:
-    """Rollouts with a reward. What follows the last sampled token is cut off: it influences nothing."""
-    rows = []
-    for group in groups:
-        for trace, reward, advantage in zip(group.traces, group.rewards, group.advantages, strict=True):
-            if reward is None or trace.tokens is None:
-                continue
-            end = len(trace.tokens.mask) - trace.tokens.mask[::-1].index(1)
-            rows.append(Row(trace.tokens.ids[:end], trace.tokens.mask[:end], trace.tokens.logprobs[:end], advantage))
-    return rows
+from medcopilot.rl.rounds import Row, blank
 
 
 def split_rows(rows: list[Row], count: int) -> list[list[Row]]:
@@ -52,9 +28,17 @@ def split_rows(rows: list[Row], count: int) -> list[list[Row]]:
         else:
             low = middle + 1
     parts = _pack(ordered, low)
-    first = ordered[0]
-    blank = first._replace(mask=[0] * len(first.ids), advantage=0.0)
-    return parts + [[blank]] * (count - len(parts))
+    return parts + [[blank(ordered[0])]] * (count - len(parts))
+
+
+def split_evenly(rows: list[Row], count: int, each: int) -> list[list[Row]]:
+    """Exactly `count` micro-batches of `each` rows of similar length; copies of the shortest row without loss fill up.
+
+    For losses that average over a micro-batch's rows: every row then weighs the same, wherever it is.
+    """
+    ordered = sorted(rows, key=lambda row: len(row.ids))
+    ordered = [blank(ordered[0])] * (count * each - len(ordered)) + ordered
+    return [ordered[start : start + each] for start in range(0, count * each, each)]
 
 
 def _pack(ordered: list[Row], budget: int) -> list[list[Row]]:

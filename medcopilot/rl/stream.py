@@ -10,6 +10,7 @@ Does not cover: tensors (`batch`) and the update (`trainer`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import Counter
@@ -17,17 +18,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pydantic import Field, ValidationInfo, field_validator
-
 from env.errors import UserError
 from env.task import Task
 from medcopilot.agent.profiles import limits_for
-from medcopilot.rl.advantages import Scale, group_advantages, informative
-from medcopilot.rl.shaped import Scorer, rollout_of, scores_of
+from medcopilot.loops import looping_turns
+from medcopilot.rl.advantages import group_advantages, informative
+from medcopilot.rl.metrics import measure
+from medcopilot.rl.settings import RolloutSettings
+from medcopilot.rl.shaped import Scorer, graded_score, rollout_of, scores_of
 from medcopilot.rl.tasks import TaskSampler
 from medcopilot.rollout.jobs import Job
 from medcopilot.trace import Trace
-from medcopilot.train.config import Config
 from rewards.shaping import check_weights, total
 
 
@@ -44,40 +45,6 @@ class Player(Protocol):
         """One episode, retries included."""
 
 
-class RolloutSettings(Config):
-    """How groups are sampled and filtered."""
-
-    groups: int = Field(8, ge=1)
-    """Groups per step and rank that the stream aims at."""
-    group_size: int = Field(16, ge=8)
-    temperature: float = Field(1.0, gt=0)
-    top_p: float = Field(1.0, gt=0, le=1)
-    max_groups: int = Field(24, ge=1)
-    """Groups per step that may be started while others are dropped."""
-    concurrency: int = Field(64, ge=1)
-    """Episodes open at once."""
-    box_threads: int = Field(4, ge=1)
-    verifier: str | None = None
-    """Checkpoint folder of an outcome verifier (`recipes/verifier.py`), for the reward term of that name."""
-    rewards: dict[str, float] = Field(default_factory=lambda: {"outcome": 1.0, "format": 0.1}, validate_default=True)
-    """Reward terms and their weights (`rewards.shaping`). Filtering looks at the raw outcome only. The default is the paper's
-    correctness and format; it does not publish the weights."""
-    scale: Scale = "group"
-    negative: float = Field(1.0, ge=0, le=1)
-    """Factor on negative advantages. Below 1 a policy learns more from what worked than from what did not: a success shows the
-    tokens that are right, a failure only that some token was wrong."""
-
-    @field_validator("rewards")
-    @classmethod
-    def _known(cls, weights: dict[str, float], info: ValidationInfo) -> dict[str, float]:
-        verifier = info.data.get("verifier")
-        check_weights(weights, verifier=verifier is not None)
-        if verifier is not None and "verifier" not in weights:
-            raise ValueError("rollouts.verifier is set, but no weight uses it: add the term 'verifier' (0 only logs it), or remove "
-                             "rollouts.verifier")
-        return weights
-
-
 @dataclass(frozen=True)
 class Group:
     """All rollouts of one task, with what they were worth."""
@@ -89,7 +56,7 @@ class Group:
     advantages: list[float]
     terms: list[dict[str, float]]
     verdict: str
-    """`kept`, `zero_variance`, `ungraded` (fewer than two graded), or `versions` (more than one policy version)."""
+    """`kept`, `zero_variance`, `ungraded` (too few graded), or `versions` (more than one policy version)."""
 
 
 @dataclass
@@ -108,18 +75,19 @@ def judge(task: Task, traces: list[Trace], settings: RolloutSettings, turn_limit
           verified: Sequence[float | None] | None = None) -> Group:
     """Rewards, advantages and the verdict on one group. `verified`: a verifier's score of each trace."""
     limits = limits_for(task.view, profile).model_copy(update={"turns": turn_limit})
-    scored = [total(rollout_of(trace, limits, score), settings.rewards)
+    scored = [total(rollout_of(trace, limits, score, settings.grader), settings.rewards)
               for trace, score in zip(traces, verified or [None] * len(traces), strict=True)]
     rewards = [reward for reward, _ in scored]
-    outcomes = [trace.success if reward is not None else None for trace, reward in zip(traces, rewards, strict=True)]
+    outcomes = [graded_score(trace, settings.grader) == 1.0 if reward is not None else None
+                for trace, reward in zip(traces, rewards, strict=True)]
     versions = {version for trace, reward in zip(traces, rewards, strict=True) if reward is not None and trace.tokens
                 for version, sampled in zip(trace.tokens.versions, trace.tokens.mask, strict=True) if sampled}
     verdict = "kept"
-    if sum(reward is not None for reward in rewards) < 2:
+    if sum(reward is not None for reward in rewards) < (2 if settings.filter else 1):
         verdict = "ungraded"
     elif len(versions) > 1:
         verdict = "versions"
-    elif not informative(outcomes):
+    elif settings.filter and not informative(outcomes):
         verdict = "zero_variance"
     advantages = [value if value > 0 else settings.negative * value for value in group_advantages(rewards, settings.scale)]
     return Group(task, traces, rewards, advantages, [terms for _, terms in scored], verdict)
@@ -158,6 +126,8 @@ class TrajectoryStream:
         self.score = score
         self.yield_rate = 1.0
         """Moving share of played groups that are kept: decides how many are started at once."""
+        self._collecting: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
+        self._aborted = False
 
     def next(self, attempts: int = 3) -> Harvest:
         """The next step's groups: `settings.groups` or a few more, fewer only at the bound of `settings.max_groups`.
@@ -166,6 +136,8 @@ class TrajectoryStream:
             NothingToLearn: not one group could be kept in `attempts` full rounds.
         """
         for _ in range(attempts):
+            if self._aborted:
+                raise asyncio.CancelledError
             harvest = asyncio.run(self.collect())
             if harvest.groups:
                 return harvest
@@ -176,6 +148,9 @@ class TrajectoryStream:
     async def collect(self) -> Harvest:
         """Play groups until enough are kept. Everything that was started is waited for and used."""
         started = time.perf_counter()
+        this = asyncio.current_task()
+        assert this is not None
+        self._collecting = (asyncio.get_running_loop(), this)
         gate = asyncio.Semaphore(self.player.concurrency)
         played: list[Group] = []
         running: set[asyncio.Task[Group]] = set()
@@ -193,11 +168,20 @@ class TrajectoryStream:
                 for finished in done:
                     played.append(self._note(finished.result()))
         finally:
+            self._collecting = None
             for task in running:
                 task.cancel()
         seconds = time.perf_counter() - started
         kept_groups = [group for group in played if group.verdict == "kept"]
-        return Harvest(kept_groups, played, seconds, measure(played, seconds))
+        return Harvest(kept_groups, played, seconds, measure(played, seconds, lambda trace: bool(looping_turns(trace))))
+
+    def abort(self) -> None:
+        """Give up the collection that another thread waits for; nothing can be collected afterwards."""
+        self._aborted = True
+        if (collecting := self._collecting) is not None:
+            loop, task = collecting
+            with contextlib.suppress(RuntimeError):  # it ended in this moment
+                loop.call_soon_threadsafe(task.cancel)
 
     def _wanted(self, kept: int, running: int) -> int:
         """Groups to start now, so that the expected number of kept ones reaches the aim."""
@@ -218,13 +202,14 @@ class TrajectoryStream:
             return trace
 
         traces = await asyncio.gather(*(one(sample) for sample in range(settings.group_size)))
-        verified = await scores_of(traces, self.score)
+        verified = await scores_of(traces, self.score, settings.grader)
         return judge(task, list(traces), settings, self.turn_limit, profile=self.profile, verified=verified)
 
     def _note(self, group: Group) -> Group:
         if group.verdict in ("kept", "zero_variance"):
             self.yield_rate += 0.05 * ((group.verdict == "kept") - self.yield_rate)
-            graded = [trace.success for trace, reward in zip(group.traces, group.rewards, strict=True) if reward is not None]
+            graded = [graded_score(trace, self.settings.grader) == 1.0
+                      for trace, reward in zip(group.traces, group.rewards, strict=True) if reward is not None]
             self.sampler.report(group.task, sum(graded) / len(graded))
         return group
 
@@ -236,35 +221,3 @@ class TrajectoryStream:
         """Go on from `state()`."""
         self.sampler.restore(state["sampler"])
         self.yield_rate = float(state["yield_rate"])
-
-
-def measure(played: list[Group], seconds: float) -> dict[str, float]:
-    """What a step's rollouts looked like, over everything played (kept or not)."""
-    traces = [trace for group in played for trace in group.traces]
-    rewards = [reward for group in played for reward in group.rewards if reward is not None]
-    terms = [term for group in played for values in group.terms for term in values.items()]
-    verdicts = Counter(group.verdict for group in played)
-    turns = [turn for trace in traces for turn in trace.turns]
-    spent = {"generate": sum(turn.generate_seconds for turn in turns), "env": sum(turn.env_seconds for turn in turns),
-             "grade": sum(trace.grade_seconds for trace in traces)}
-    busy = sum(trace.seconds for trace in traces) or 1.0
-    sampled = sum(sum(trace.tokens.mask) for trace in traces if trace.tokens)
-    count = max(1, len(traces))
-    metrics = {
-        "reward": sum(rewards) / max(1, len(rewards)),
-        "success": sum(trace.success for trace in traces) / max(1, len(rewards)),
-        "groups/played": float(len(played)), "groups/kept": float(verdicts["kept"]),
-        "groups/zero_variance": verdicts["zero_variance"] / max(1, len(played)),
-        "groups/dropped_other": (verdicts["ungraded"] + verdicts["versions"]) / max(1, len(played)),
-        "rollouts/infrastructure": sum(reward is None for group in played for reward in group.rewards) / count,
-        "rollouts/turns": len(turns) / count, "rollouts/sampled_tokens": sampled / count,
-        "rollouts/tokens": sum(len(trace.tokens.ids) for trace in traces if trace.tokens) / count,
-        "rollouts/refused": sum(bool(turn.problem) for turn in turns) / max(1, len(turns)),
-        "rollouts/submitted": sum(trace.stop == "submit" for trace in traces) / count,
-        "time/rollout": seconds, "rollouts/tokens_per_second": sampled / seconds if seconds else 0.0,
-        **{f"share/{name}": value / busy for name, value in spent.items()},
-    }
-    for name in sorted({name for name, _ in terms}):
-        values = [value for other, value in terms if other == name]
-        metrics[f"reward/{name}"] = sum(values) / len(values)
-    return metrics

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from env.datasets import BuildRequest, Built, get_dataset
 from env.datasets.base import data_root
@@ -26,15 +26,15 @@ from medcopilot.rollout.engine import RolloutEngine
 from medcopilot.rollout.jobs import Job
 from medcopilot.runs import RunFolder
 from medcopilot.trace import Trace
+from medcopilot.train.config import Config
 
 Progress = Callable[[int, int, dict[str, Any]], None]
 """`progress(done, total, {"success": rate, "infrastructure": count, "eta": seconds})`."""
 
 
-class SampleConfig(BaseModel):
+class SampleConfig(Config):
     """What is sampled. Everything that changes the traces is in here."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     out: Path
     """Run folder."""
     policy: str

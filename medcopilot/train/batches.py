@@ -53,7 +53,14 @@ class TokenBatches(Sampler[list[int]]):
     def epoch(self, number: int) -> list[list[int]]:
         """This rank's batches of one epoch, shuffled."""
         rng = np.random.default_rng([self.seed, number])
-        jitter = self.lengths * (1 + 0.05 * rng.random(len(self.lengths)))  # neighbours change between epochs
+        batches = self._batches(self.lengths * (1 + 0.05 * rng.random(len(self.lengths))))  # neighbours change between epochs
+        order = rng.permutation(len(batches))
+        while len(order) % self.world:
+            order = np.append(order, order[: self.world - len(order) % self.world])
+        return [batches[i] for i in order[self.rank :: self.world]]
+
+    def _batches(self, jitter: np.ndarray) -> list[list[int]]:
+        """All rows, each in one batch. `jitter`: their lengths, a little off."""
         batches: list[list[int]] = []
         current: list[int] = []
         longest = 0
@@ -66,10 +73,7 @@ class TokenBatches(Sampler[list[int]]):
             longest = longest_then
         if current:
             batches.append(current)
-        order = rng.permutation(len(batches))
-        while len(order) % self.world:
-            order = np.append(order, order[: self.world - len(order) % self.world])
-        return [batches[i] for i in order[self.rank :: self.world]]
+        return batches
 
 
 def round_up(value: Any, multiple: int) -> Any:

@@ -29,10 +29,34 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class WandbSettings(Config):
+    """Weights & Biases: an exit, and so never a default."""
+
+    project: str = Field(min_length=1)
+    entity: str | None = None
+    """Team or user; None: the account's own."""
+    mode: Literal["offline", "online"] = "offline"
+    """`offline`: written to `<run>/wandb`, sent by nobody; `wandb sync` sends it later."""
+    samples: bool = False
+    """Also log sample trajectories: those that the data agreements let out through `tracker`. Otherwise numbers only."""
+
+
+class TrackingConfig(Config):
+    """Where a stage's metrics are shown besides `<run>/metrics/<name>.jsonl`, which stays the truth."""
+
+    tensorboard: bool = True
+    """Event files in `<run>/tensorboard/<name>`, for `tensorboard --logdir <run>/tensorboard`."""
+    wandb: WandbSettings | None = None
+    samples: int = Field(3, ge=0)
+    """Rollouts that online training writes as text to `<run>/samples/<name>/step-N.md`; 0: none."""
+    samples_every: int = Field(10, ge=1)
+    """Steps between two such files, at least; the first step always writes one."""
+
+
 class StageConfig(Config):
     """What every training stage has. A stage is one recipe file and writes one checkpoint."""
 
-    resume_ignores: ClassVar[frozenset[str]] = frozenset({"threads", "save_steps", "log_steps"})
+    resume_ignores: ClassVar[frozenset[str]] = frozenset({"threads", "save_steps", "log_steps", "tracking"})
     """Keys that may change between two starts of one run: they do not change its result."""
 
     run: Path
@@ -55,6 +79,7 @@ class StageConfig(Config):
     """Steps between resumable states; None: none are kept and an interrupted run starts again."""
     log_steps: int = Field(20, ge=1)
     """Steps between two metric rows."""
+    tracking: TrackingConfig = TrackingConfig()
 
     @property
     def checkpoint(self) -> Path:
@@ -69,6 +94,16 @@ class StageConfig(Config):
     @property
     def metrics(self) -> Path:
         return self.run / "metrics" / f"{self.name}.jsonl"
+
+    @property
+    def alarms(self) -> Path:
+        """One JSON object per line: what went over its limit, and when."""
+        return self.run / "alarms" / f"{self.name}.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        """Folder of sample trajectories."""
+        return self.run / "samples" / self.name
 
     def digest(self) -> str:
         """16 hex digits over everything that can change the result."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,25 @@ def hold(folder: Path) -> None:
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     _held[folder] = handle
+
+
+def holder(folder: Path) -> int | None:
+    """Id of the process that keeps `folder` by `hold`, None when none does or its file system has no locks. Looks only."""
+    folder = folder.absolute()
+    if folder in _held:
+        return os.getpid()
+    question = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # struct flock of Linux on 64 bits
+    try:
+        handle = os.open(folder.with_name(f".{folder.name}.lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        kind, _, _, _, pid = struct.unpack("hhqqi", fcntl.fcntl(handle, fcntl.F_GETLK, question))
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return pid if kind != fcntl.F_UNLCK else None
 
 
 def write_folder(folder: Path, fill: Callable[[Path], object]) -> None:

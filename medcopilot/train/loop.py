@@ -2,7 +2,7 @@
 
 Promises: running a finished stage again does nothing, running an interrupted one resumes from its last complete state, and
 changing the settings under either is refused with one sentence; the checkpoint appears whole; every log goes to
-`metrics/<name>.jsonl`; nothing is sent anywhere.
+`metrics/<name>.jsonl` and from there to the trackers of the recipe; nothing is sent anywhere unless the recipe says so.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,11 +24,15 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from env.errors import UserError
 from env.files import atomic_write
+from medcopilot.jsonl import append_row
+from medcopilot.train.adapters import merged
 from medcopilot.train.config import StageConfig, dump_config
+from medcopilot.train.flops import FlopMeter, decoders, peak_flops
 from medcopilot.train.folders import hold
 from medcopilot.train.model import META, CheckpointMeta, read_meta
 from medcopilot.train.optim import HorizonSchedule, make_optimizer
 from medcopilot.train.settings import OptimizerConfig
+from medcopilot.train.tracking import Tracker, check_tracking, forget
 
 STATE = "complete.json"
 """Written last into a resumable state: without it the state is torn and is ignored."""
@@ -50,7 +55,12 @@ class StageResult(NamedTuple):
 
 
 def prepare_torch(config: StageConfig) -> None:
-    """Threads and seeds. More threads than free cores are slower than one: the default is `OMP_NUM_THREADS`, else 1."""
+    """Threads and seeds. More threads than free cores are slower than one: the default is `OMP_NUM_THREADS`, else 1.
+
+    Raises:
+        UserError: a tracker is asked for that is not installed.
+    """
+    check_tracking(config)
     torch.set_num_threads(config.threads or int(os.environ.get("OMP_NUM_THREADS") or 1))
     disable_progress_bar()
     set_verbosity_error()  # it warns of tied weights as missing whenever a run resumes
@@ -62,6 +72,8 @@ class Horizon:
 
     def __init__(self, steps: int | None, seconds: float | None) -> None:
         self.steps, self.seconds = steps, seconds
+        self.share: Callable[[], float] | None = None
+        """Fraction of the run that is done by a measure of its own, e.g. episodes; None: by steps and seconds only."""
         self.before = 0.0
         """Seconds that earlier starts of the run used."""
         self.started: float | None = None
@@ -76,14 +88,23 @@ class Horizon:
     def progress(self, step: int, elapsed: float | None = None) -> float:
         """Fraction of the run that is done after `step` steps. Without `elapsed`, every rank must call it together."""
         by_steps = step / self.steps if self.steps else 0.0
-        by_time = (self._agreed() if elapsed is None else elapsed) / self.seconds if self.seconds else 0.0
+        by_time = self._by_time(elapsed) if elapsed is not None or not self.timed else self._agreed()
         return min(1.0, max(by_steps, by_time))
 
+    @property
+    def timed(self) -> bool:
+        """Whether something else than the number of steps ends the run."""
+        return self.seconds is not None or self.share is not None
+
+    def _by_time(self, elapsed: float | None = None) -> float:
+        by_seconds = (self.elapsed() if elapsed is None else elapsed) / self.seconds if self.seconds else 0.0
+        return max(by_seconds, self.share() if self.share is not None else 0.0)
+
     def _agreed(self) -> float:
-        """Rank 0's clock, so that all ranks stop and anneal alike."""
+        """What rank 0 says, so that all ranks stop and anneal alike."""
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-            return self.elapsed()
-        box = [self.elapsed()]
+            return self._by_time()
+        box = [self._by_time()]
         torch.distributed.broadcast_object_list(box, src=0)
         return box[0]
 
@@ -98,11 +119,29 @@ class Progress(TrainerCallback):
         self.tokens_before = 0
         """Those of earlier starts."""
         self.loss: float | None = None
+        self.tracker: Tracker | None = None
+        """Of the process that writes; None elsewhere and before training."""
+        self._meters: list[FlopMeter] = []
+        self._peak: float | None = None
+        self._last = (0, 0.0, 0)
+        """Step, seconds and tokens at the last row."""
         self._shown = 0.0
-        self._rows = config.metrics
+
+    def start(self, tracker: Tracker | None, model: Any, device: torch.device, step: int) -> None:
+        """Training begins after `step` steps, on this device."""
+        self.tracker, self._peak = tracker, peak_flops(device)
+        self._last = (step, self.horizon.before, 0)
+        self._meters = [FlopMeter(part) for part in decoders(model)] if tracker is not None else []  # of the one that writes
+
+    def close(self) -> None:
+        """Training has ended, one way or another."""
+        for meter in self._meters:
+            meter.close()
+        if self.tracker is not None:
+            self.tracker.close()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.horizon.seconds and self.horizon.progress(state.global_step) >= 1.0:
+        if self.horizon.timed and self.horizon.progress(state.global_step) >= 1.0:
             control.should_training_stop = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
@@ -114,11 +153,32 @@ class Progress(TrainerCallback):
                             "again")
         elapsed = self.horizon.elapsed()
         row = {"step": state.global_step, "seconds": round(elapsed, 2), "tokens": self.tokens_before + self.tokens,
-               **{key: value for key, value in logs.items() if key not in ("epoch", "num_tokens")}}
-        self._rows.parent.mkdir(parents=True, exist_ok=True)
-        with self._rows.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(row) + "\n")
+               "progress": round(self.horizon.progress(state.global_step, elapsed), 4),
+               **{key: value for key, value in logs.items() if key not in ("epoch", "num_tokens")},
+               **self._speed(state.global_step, elapsed, logs.get("time/update"))}
+        append_row(self.config.metrics, row)
+        if self.tracker is not None:
+            self.tracker.log(row)
         self._show(state.global_step, elapsed)
+
+    def _speed(self, step: int, elapsed: float, update: float | None) -> dict[str, float]:
+        """Tokens per second and MFU since the last row: over all of the time, and over that of updates where it is known.
+
+        Args:
+            update: mean seconds of an update in these steps.
+        """
+        before, seconds, tokens = self._last
+        self._last = (step, elapsed, self.tokens)
+        taken = [meter.take() for meter in self._meters]
+        flops, hardware = sum(part[0] for part in taken), sum(part[1] for part in taken)
+        found = {}
+        for kind, spent in (("", elapsed - seconds), ("update_", (update or 0.0) * (step - before))):
+            if spent > 0:
+                found[f"speed/{kind}tokens_per_second"] = (self.tokens - tokens) / spent
+                if self._peak:
+                    found[f"speed/{kind}mfu"] = flops / spent / self._peak
+                    found[f"speed/{kind}hfu"] = hardware / spent / self._peak
+        return found
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.is_world_process_zero:
@@ -178,6 +238,20 @@ def trainer_arguments(config: StageConfig, optimizer: OptimizerConfig, *, accumu
     }
 
 
+def prepare_frozen(trainer: Any, model: Any) -> Any:
+    """A model that is only evaluated, on the trainer's device and sharded as its wrapper shards."""
+    accelerator = trainer.accelerator
+    if trainer.is_deepspeed_enabled:
+        from trl.models import prepare_deepspeed
+
+        return prepare_deepspeed(model, accelerator)
+    if trainer.is_fsdp_enabled:
+        from trl.models import prepare_fsdp
+
+        return prepare_fsdp(model, accelerator)
+    return accelerator.prepare_model(model, evaluation_mode=True)
+
+
 def finished(config: StageConfig, recipe: str) -> bool:
     """Whether the stage's checkpoint is there already.
 
@@ -209,7 +283,7 @@ def resumable(config: StageConfig, recipe: str) -> Path | None:
         states = [path for path in config.work.glob("checkpoint-*") if (path / STATE).is_file()]
         if states:
             return max(states, key=lambda path: int(path.name.split("-")[1]))
-    config.metrics.unlink(missing_ok=True)
+    forget(config, 0)
     shutil.rmtree(config.work, ignore_errors=True)
     atomic_write(record, json.dumps({"recipe": recipe}))
     return None
@@ -220,30 +294,31 @@ def train(trainer: Any, config: StageConfig, horizon: Horizon, progress: Progres
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progress)
     used = json.loads((state / STATE).read_text(encoding="utf-8")) if state else {"seconds": 0.0, "tokens": 0}
+    step = int(state.name.split("-")[1]) if state else 0
     progress.tokens_before = used["tokens"]
-    _forget_rows_after(config.metrics, int(state.name.split("-")[1]) if state else 0)
+    tracker = None
+    if trainer.is_world_process_zero():
+        forget(config, step)
+        tracker = Tracker(config, used["seconds"])
     horizon.start(used["seconds"])
-    trainer.train(resume_from_checkpoint=str(state) if state else None)
+    progress.start(tracker, trainer.model, trainer.args.device, step)
+    try:
+        trainer.train(resume_from_checkpoint=str(state) if state else None)
+    finally:
+        progress.close()
     if sys.stderr.isatty():
         print(file=sys.stderr)
 
 
-def _forget_rows_after(metrics: Path, step: int) -> None:
-    """Drop metric rows of steps that a resumed run will do again."""
-    if metrics.is_file():
-        lines = [line for line in metrics.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] <= step]
-        atomic_write(metrics, "".join(line + "\n" for line in lines))
-
-
-def finish(trainer: Any, tokenizer: Any, config: StageConfig, meta: CheckpointMeta) -> None:
+def finish(trainer: Any, tokenizer: Any, config: Any, meta: CheckpointMeta) -> None:
     """Write the final checkpoint, whole, and clear the resumable state."""
     final = config.work / "final"
     shutil.rmtree(final, ignore_errors=True)
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "merge_and_unload"):
-        merged = model.merge_and_unload()
+        plain = merged(model, config.model, config.work, trainer.is_world_process_zero())
         if trainer.is_world_process_zero():
-            merged.save_pretrained(final)
+            plain.save_pretrained(final)
     else:
         trainer.save_model(str(final))
     trainer.accelerator.wait_for_everyone()

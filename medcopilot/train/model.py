@@ -116,12 +116,14 @@ def read_meta(folder: Path) -> CheckpointMeta:
                         "the checkpoint again") from None
 
 
-def load_checkpoint(source: str | Path, *, dtype: str = "float32", attention: str | None = None) -> Checkpoint:
+def load_checkpoint(source: str | Path, *, dtype: str = "float32", attention: str | None = None,
+                    quantization: Any = None) -> Checkpoint:
     """A policy from a checkpoint folder or, for the full profile, from a hub name such as `Qwen/Qwen2.5-7B-Instruct`.
 
     Args:
         dtype: `float32`, `bfloat16` or `auto` (as stored).
         attention: transformers' attention implementation; None: the library's choice.
+        quantization: transformers' configuration of quantised weights; None: as stored.
 
     Raises:
         UserError: no such folder, no weights, no tokenizer, or files that cannot be read.
@@ -135,7 +137,8 @@ def load_checkpoint(source: str | Path, *, dtype: str = "float32", attention: st
                         "finished stage, e.g. runs/demo/checkpoints/sft")
     tokenizer = load_tokenizer(source)
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(source), dtype=dtype, attn_implementation=attention)
+        model = AutoModelForCausalLM.from_pretrained(str(source), dtype=dtype, attn_implementation=attention,
+                                                     quantization_config=quantization)
     except Exception as error:  # torn safetensors files raise library-specific errors without a common base
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{source}: the weights cannot be loaded ({reason}): copy the checkpoint again") from None

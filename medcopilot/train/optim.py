@@ -102,21 +102,17 @@ def orthogonalize(matrices: torch.Tensor, coefficients: tuple[float, float, floa
     return x.transpose(1, 2) if tall else x
 
 
-class MuonAdamW(torch.optim.Optimizer):
-    """Muon on `matrices`, AdamW on `others`; both groups appear in `param_groups` and in one state dict."""
+class JointOptimizer(torch.optim.Optimizer):
+    """Several optimisers that step together; the groups of all of them appear in `param_groups`."""
 
-    def __init__(self, matrices: Iterable[torch.nn.Parameter], others: Iterable[torch.nn.Parameter],
-                 config: OptimizerConfig) -> None:
-        self._parts = (
-            BatchedMuon(list(matrices), lr=config.muon_lr, weight_decay=config.muon_weight_decay),
-            torch.optim.AdamW(list(others), lr=config.lr, betas=config.betas, weight_decay=0.0, foreach=True),
-        )
-        super().__init__([group for part in self._parts for group in part.param_groups], {})
+    def __init__(self, parts: dict[str, torch.optim.Optimizer]) -> None:
+        self._parts = parts
+        super().__init__([group for part in parts.values() for group in part.param_groups], {})
         self._share()
 
     def _share(self) -> None:
         """Expose the parts' own group dictionaries, so that a schedule writes where the parts read."""
-        self.param_groups = [group for part in self._parts for group in part.param_groups]
+        self.param_groups = [group for part in self._parts.values() for group in part.param_groups]
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
@@ -124,17 +120,27 @@ class MuonAdamW(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for part in self._parts:
+        for part in self._parts.values():
             part.step()
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        return {"muon": self._parts[0].state_dict(), "adamw": self._parts[1].state_dict()}
+        return {name: part.state_dict() for name, part in self._parts.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for part, name in zip(self._parts, ("muon", "adamw"), strict=True):
+        for name, part in self._parts.items():
             part.load_state_dict(state[name])
         self._share()
+
+
+class MuonAdamW(JointOptimizer):
+    """Muon on `matrices`, AdamW on `others`."""
+
+    def __init__(self, matrices: Iterable[torch.nn.Parameter], others: Iterable[torch.nn.Parameter],
+                 config: OptimizerConfig) -> None:
+        super().__init__({
+            "muon": BatchedMuon(list(matrices), lr=config.muon_lr, weight_decay=config.muon_weight_decay),
+            "adamw": torch.optim.AdamW(list(others), lr=config.lr, betas=config.betas, weight_decay=0.0, foreach=True)})
 
 
 def make_optimizer(model: torch.nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -154,3 +160,58 @@ def make_optimizer(model: torch.nn.Module, config: OptimizerConfig) -> torch.opt
     if config.name == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.betas[0])
     return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)
+
+
+def joint_optimizer(model: torch.nn.Module, configs: dict[str, OptimizerConfig]) -> torch.optim.Optimizer:
+    """One optimiser for several roles; every group says its own in `role`.
+
+    Args:
+        configs: by role. A role's parameters are those below the attribute of that name; the last role takes the rest too.
+    """
+    roles = list(configs)
+
+    def role_of(name: str) -> str:
+        first = name.split(".", 1)[0]
+        return first if first in configs else roles[-1]
+
+    parts = {}
+    for role, config in configs.items():
+        part = make_optimizer(_Part(model, lambda name, role=role: role_of(name) == role), config)
+        for group in part.param_groups:
+            group["role"] = role
+        parts[role] = part
+    if all(config.name == "adamw" for config in configs.values()):  # one plain optimiser is what sharding wrappers know best
+        return torch.optim.AdamW([group for part in parts.values() for group in part.param_groups])
+    return JointOptimizer(parts)
+
+
+class _Part(torch.nn.Module):
+    """The parameters of a module whose names `wanted` accepts."""
+
+    def __init__(self, model: torch.nn.Module, wanted: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._found = [(name, p) for name, p in model.named_parameters() if wanted(name)]
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Any:
+        return iter(self._found)
+
+
+class RoleSchedule(HorizonSchedule):
+    """A schedule per role.
+
+    Args:
+        delays: finished steps before which a role's rate is 0; its warm-up starts there.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, configs: dict[str, OptimizerConfig], delays: dict[str, int],
+                 progress: Callable[[int], float]) -> None:
+        self.configs, self.delays = configs, delays
+        super().__init__(optimizer, next(iter(configs.values())), progress)
+
+    def get_lr(self) -> list[float]:
+        progress = self.progress(self.last_epoch)
+        factors = {}
+        for role, config in self.configs.items():
+            step = self.last_epoch - self.delays.get(role, 0)
+            factors[role] = rate(config, step, progress) if step >= 0 else 0.0
+        return [base * factors[group["role"]] for base, group in zip(self.base_lrs, self.optimizer.param_groups, strict=True)]

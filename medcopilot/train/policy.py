@@ -16,6 +16,7 @@ import torch
 from env.errors import UserError
 from medcopilot.data.rows import read_card, tokenizer_digest
 from medcopilot.train import attention
+from medcopilot.train.adapters import quantization
 from medcopilot.train.config import StageConfig
 from medcopilot.train.model import Checkpoint, CheckpointMeta, load_checkpoint, new_nano
 from medcopilot.train.settings import ModelConfig
@@ -30,7 +31,7 @@ def load_policy(config: ModelConfig, seed: int) -> Checkpoint:
         model = new_nano(tokenizer, config.shape, seed=seed)
         source = Checkpoint(model, tokenizer, CheckpointMeta(profile="nano"), "")
     else:
-        source = load_checkpoint(config.checkpoint, dtype=config.dtype)
+        source = load_checkpoint(config.checkpoint, dtype=config.dtype, quantization=quantization(config))
     if config.profile:
         source = source._replace(meta=source.meta.model_copy(update={"profile": config.profile}))
     chosen = config.attention
@@ -41,16 +42,6 @@ def load_policy(config: ModelConfig, seed: int) -> Checkpoint:
             attention.register()
         source.model.set_attn_implementation(chosen)
     return source
-
-
-def peft_settings(config: ModelConfig) -> Any:
-    """peft's configuration for LoRA, None without."""
-    if config.lora is None:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(r=config.lora.rank, lora_alpha=config.lora.alpha, lora_dropout=config.lora.dropout,
-                      target_modules=config.lora.targets, task_type="CAUSAL_LM")
 
 
 def check_tokenizer(data: Path, tokenizer: Any) -> None:
@@ -64,11 +55,16 @@ def check_tokenizer(data: Path, tokenizer: Any) -> None:
 def recipe_digest(config: StageConfig, rows: list[dict[str, Any]], parent: str) -> str:
     """16 hex digits over settings, data and parent: what a finished stage is recognised by."""
     state = hashlib.blake2b(f"{config.digest()}/{parent}/{len(rows)}".encode(), digest_size=8)
+    rows_state(state, rows)
+    return state.hexdigest()
+
+
+def rows_state(state: Any, rows: list[dict[str, Any]]) -> None:
+    """Feed the tokens and masks of rows to a hash."""
     for row in rows:
         for name in sorted(row):
             if name.endswith(("_ids", "labels", "_mask")):
                 state.update(repr(row[name]).encode())
-    return state.hexdigest()
 
 
 def check_vocabulary(data: Path, model: Any, ids: Iterable[int]) -> None:

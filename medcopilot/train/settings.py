@@ -45,6 +45,8 @@ class LoraSettings(Config):
     alpha: float = Field(64, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: str | list[str] = "all-linear"
+    quantize: Literal["nf4"] | None = None
+    """`nf4`: the parent's weights in 4 bits while the adapters are trained (QLoRA); needs a GPU and bitsandbytes."""
 
 
 class ModelConfig(Config):
@@ -67,6 +69,8 @@ class ModelConfig(Config):
     def _one_source(self) -> ModelConfig:
         if (self.checkpoint is None) == (self.tokenizer is None):
             raise ValueError("give either model.checkpoint or, for random nano weights, model.tokenizer")
+        if self.lora is not None and self.lora.quantize and self.checkpoint is None:
+            raise ValueError("lora.quantize needs weights to quantise: set model.checkpoint, or remove it")
         return self
 
 
@@ -82,6 +86,8 @@ class SftConfig(StageConfig):
     """Padded tokens per micro-batch and device."""
     batch_rows: int | None = Field(None, ge=1)
     """Rows per micro-batch and device at most; None: as many as the tokens allow."""
+    packing: bool = False
+    """Lay rows end to end in lines of `batch_tokens` in place of padding them; they do not see each other."""
     accumulation: int = Field(1, ge=1)
     """Micro-batches per step."""
     max_length: int | None = Field(None, ge=2)
@@ -92,6 +98,8 @@ class SftConfig(StageConfig):
     def _ends(self) -> SftConfig:
         if self.epochs is None and self.max_steps is None and self.max_seconds is None:
             raise ValueError("a run needs an end: set epochs, max_steps or max_seconds")
+        if self.packing and self.batch_rows is not None:
+            raise ValueError("packing fills batches by tokens: remove batch_rows, or set packing: false")
         return self
 
 
@@ -131,6 +139,6 @@ class DpoConfig(StageConfig):
     def _consistent(self) -> DpoConfig:
         if self.model.checkpoint is None:
             raise ValueError("preference optimisation starts from a checkpoint: set model.checkpoint, not model.tokenizer")
-        if self.label_smoothing and (self.loss != "sigmoid" or self.batch_pairs != 1):
-            raise ValueError("label_smoothing needs loss: sigmoid and batch_pairs: 1 (raise accumulation instead)")
+        if self.label_smoothing and self.loss != "sigmoid":
+            raise ValueError("label_smoothing needs loss: sigmoid")
         return self

@@ -1,8 +1,9 @@
 """Supervised fine-tuning on exact token ids, on TRL's SFTTrainer.
 
 Promises: rows go in as they were sampled (`input_ids`, `labels` with -100 where the mask is 0), never re-encoded and never cut;
-rows that are too long are left out and counted; batches are filled by token budget; the loss is normalised by trained tokens
-over all ranks. From random weights (the nano policy) or from any checkpoint, fully or with LoRA.
+rows that are too long are left out and counted; batches are filled by token budget, padded (`batches`) or packed (`packing`); the
+loss is normalised by trained tokens over all ranks, and the logits of all tokens are never held at once. From random weights (the
+nano policy) or from any checkpoint, fully or with LoRA.
 Does not cover: making the rows (`medcopilot.data`), evaluation.
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from torch.nn.functional import pad
 from torch.utils.data import DataLoader
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
@@ -20,9 +22,12 @@ from trl import SFTTrainer
 from env.errors import UserError
 from medcopilot.data.rows import read_rows
 from medcopilot.train import loop
+from medcopilot.train.adapters import peft_settings
 from medcopilot.train.batches import IGNORE, PadRight, SftRows, TokenBatches
+from medcopilot.train.chunked_loss import chunked_cross_entropy, use_chunked_head
 from medcopilot.train.model import Checkpoint
-from medcopilot.train.policy import check_tokenizer, check_vocabulary, load_policy, peft_settings, recipe_digest
+from medcopilot.train.packing import PackedBatches, PackRows, prepare_attention
+from medcopilot.train.policy import check_tokenizer, check_vocabulary, load_policy, recipe_digest
 from medcopilot.train.settings import ModelConfig, SftConfig
 from medcopilot.train.stage import train_on_rows
 
@@ -31,10 +36,7 @@ __all__ = ["ExactSftTrainer", "ModelConfig", "SftConfig", "check_tokenizer", "co
 
 
 class ExactSftTrainer(loop.StageTrainer, SFTTrainer):
-    """TRL's trainer with token-budget batches; on a single CPU also with a loss over trained positions only.
-
-    TRL's head projects every position and again in the backward pass, in float32: on a CPU that costs as much as the model.
-    """
+    """TRL's trainer with token-budget batches; on a single CPU also without the entropy that TRL logs."""
 
     batches: TokenBatches
     rows: SftRows
@@ -49,28 +51,29 @@ class ExactSftTrainer(loop.StageTrainer, SFTTrainer):
         if not self.compact or return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         with self.accelerator.autocast():  # accelerate wraps the whole model's forward only
-            loss, accuracy = compact_loss(model, inputs["input_ids"], inputs["labels"], num_items_in_batch)
+            rest = {name: value for name, value in inputs.items() if name not in ("input_ids", "labels", "attention_mask")}
+            loss, accuracy = compact_loss(model, inputs["input_ids"], inputs["labels"], num_items_in_batch, **rest)
         self._metrics["train"]["mean_token_accuracy"].append(accuracy)
         return loss
 
 
-def compact_loss(model: Any, ids: torch.Tensor, labels: torch.Tensor, total: Any = None) -> tuple[torch.Tensor, float]:
+def compact_loss(model: Any, ids: torch.Tensor, labels: torch.Tensor, total: Any = None, **inputs: Any
+                 ) -> tuple[torch.Tensor, float]:
     """Cross entropy in nats over the positions with a label, summed and divided by `total` (None: by their number).
 
     Args:
-        ids, labels: (batch, tokens), padded right; labels are not shifted, -100 carries no loss.
+        ids, labels: (batch, tokens), padded right or packed; labels are not shifted, -100 carries no loss.
+        inputs: what else the model is called with.
 
     Returns:
         The loss, and the fraction of positions where the label is the most likely token.
     """
     target = labels[:, 1:].flatten()
     trained = (target != IGNORE).nonzero().flatten()
-    positions = torch.nn.functional.pad(trained, (0, -len(trained) % 256))  # few shapes, as in `PadRight`
-    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1].flatten(0, 1)
-    logits = model.get_output_embeddings()(hidden[positions])[: len(trained)].float()
-    target = target[trained]
-    loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum") / (max(1, len(target)) if total is None else total)
-    return loss, (logits.detach().argmax(-1) == target).float().mean().item()
+    spare = -len(trained) % 256  # few shapes, as in `PadRight`
+    hidden = model.base_model(input_ids=ids, use_cache=False, **inputs).last_hidden_state[:, :-1].flatten(0, 1)
+    return chunked_cross_entropy(hidden[pad(trained, (0, spare))], model.get_output_embeddings().weight,
+                                 pad(target[trained], (0, spare), value=IGNORE), total)
 
 
 def run_sft(config: SftConfig, rows: list[dict[str, Any]] | None = None) -> loop.StageResult:
@@ -108,14 +111,14 @@ def _build(config: SftConfig, arguments: TrlConfig, source: Checkpoint, rows: li
            ) -> tuple[ExactSftTrainer, loop.Horizon, loop.Progress]:
     world, rank = arguments.world_size, arguments.process_index
     lengths = [len(row["input_ids"]) for row in rows]
-    compact = arguments.device.type == "cpu" and world == 1 and config.model.lora is None
-    multiple = 16 if compact else 1
-    collator = PadRight(source.tokenizer.pad_token_id, multiple=multiple,
-                        budget=config.batch_tokens if compact and not config.batch_rows else None)
+    cpu = arguments.device.type == "cpu"
+    compact = cpu and world == 1 and config.model.lora is None
+    collator = _collator(config, source, compact, arguments.device.type)
 
     def batches(total: int | None) -> TokenBatches:
-        return TokenBatches(lengths, config.batch_tokens, total=total, epochs=config.epochs, seed=config.seed, rank=rank,
-                            world=world, multiple=multiple, most_rows=config.batch_rows)
+        kind = PackedBatches if config.packing else TokenBatches
+        return kind(lengths, config.batch_tokens, total=total, epochs=config.epochs, seed=config.seed, rank=rank, world=world,
+                    multiple=16 if cpu and not config.packing else 1, most_rows=config.batch_rows)
 
     micro = [] if config.epochs is None else [-(-len(batches(None)) // config.accumulation)]
     steps = min([*micro, *([config.max_steps] if config.max_steps else [])], default=None)
@@ -125,8 +128,18 @@ def _build(config: SftConfig, arguments: TrlConfig, source: Checkpoint, rows: li
     unused = Dataset.from_dict({"input_ids": [[0]], "labels": [[0]]})  # the trainer insists on one; ours is `rows`
     trainer = ExactSftTrainer(model=source.model, args=arguments, data_collator=collator, train_dataset=unused,
                               processing_class=source.tokenizer, peft_config=peft_settings(config.model))
+    use_chunked_head(source.model)
     trainer.rows = SftRows(rows)
     trainer.batches = batches(arguments.max_steps * config.accumulation)
     trainer.horizon, trainer.stage_optimizer, trainer.progress = horizon, config.optimizer, progress
     trainer.compact = compact
     return trainer, horizon, progress
+
+
+def _collator(config: SftConfig, source: Checkpoint, compact: bool, device: str) -> PadRight | PackRows:
+    """Few shapes on the CPU, for its matrix library; with `compact` padded batches always have the same size too."""
+    if config.packing:
+        style = prepare_attention(source.model, config.model.attention, device)
+        return PackRows(source.tokenizer.pad_token_id, style, multiple=256 if device == "cpu" else 1)
+    return PadRight(source.tokenizer.pad_token_id, multiple=16 if device == "cpu" else 1,
+                    budget=config.batch_tokens if compact and not config.batch_rows else None)

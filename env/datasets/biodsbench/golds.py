@@ -51,6 +51,7 @@ def run_golds(programs: Sequence[tuple[str, list[str]]], data: Path, sets: tuple
         UserError: a package set is not installed.
         Disagreement: a program fails; the message holds its traceback.
     """
+    data = data.resolve()  # the programs run inside it
     moved = [(source.replace('"/data/', f'"{data}/'), names) for source, names in programs]
     collect = resources.files("env.grading.harness").joinpath("collect.py").read_text(encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(packages.site_folders(sets)), "MPLBACKEND": "Agg",

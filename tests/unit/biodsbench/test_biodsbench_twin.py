@@ -103,9 +103,10 @@ def test_tasks_are_many_sided(twin: Built):
         file.name for task in tasks["test"] for file in task.view.data)
 
 
-def test_the_same_request_gives_the_same_bytes(twin: Built, tmp_path: Path):
+def test_the_same_request_gives_the_same_bytes(twin: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     request = BuildRequest(seed=9, train=4, test=0, patients=60)
-    one, other = (get_dataset("biodsbench").build(request, tmp_path / name) for name in ("a", "b"))
+    monkeypatch.chdir(tmp_path)  # the usual root is `data`, relative to where the command runs
+    one, other = (get_dataset("biodsbench").build(request, root) for root in (tmp_path / "a", Path("b")))
     assert one.manifest["files"] == other.manifest["files"]
     csv = "nsclc_harrow_2019/data_mutations.csv"
     assert (one.folder / csv).read_bytes() == (other.folder / csv).read_bytes()

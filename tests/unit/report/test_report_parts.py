@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from trace_factory import make_run, make_trace
 
-from medcopilot.report import metrics
+from medcopilot.report import metrics, sections
 from medcopilot.report.format import duration, interval, percent, points
-from medcopilot.report.plots import Dot, curve_plot, rate_plot
+from medcopilot.report.plots import Dot, curve_plot, rate_plot, split_plot
 from medcopilot.report.provenance import flatten
 from medcopilot.report.text import action_parts, highlight, one_line, visible
 from medcopilot.report.trajectories import Picker, outcome, share_out
@@ -88,6 +89,29 @@ def test_metrics_read_what_trainers_write_and_pass_over_the_rest(tmp_path):
     assert [line.name for line in found] == ["loss", "lr"]
     assert found[0].steps == [0, 1, 2, 3, 4]
     assert metrics.series([{"loss": 1.0}, {"loss": 2.0}]) == []
+
+
+def test_the_split_of_time_stacks_what_every_row_has():
+    new = [{"step": i, "time/wait": 5.0, "time/sync": 0.5, "time/update": 2.0, "time/other": 0.1} for i in range(1, 5)]
+    found = metrics.split_of_time(new)
+    assert [(line.name, line.values[0]) for line in found] == [("waiting for rollouts", 5.0), ("update", 2.0), ("weight sync", 0.5),
+                                                               ("other", 0.1)]
+    old = [{"step": 1, "time/rollout": 5.0}, *({"step": i, "time/rollout": 5.0, "time/update": 2.0} for i in (2, 3))]
+    assert {line.name: line.steps for line in metrics.split_of_time(old)} == {"waiting for rollouts": [2, 3], "update": [2, 3]}
+    assert metrics.split_of_time([{"step": i, "loss": 1.0} for i in range(5)]) == []
+    figure = split_plot(found, "where time went")
+    assert "waiting for rollouts" in figure
+    assert "#0102" not in figure
+
+
+def test_each_metrics_file_of_a_run_is_its_own_group_of_curves(tmp_path):
+    (tmp_path / "metrics").mkdir()
+    for name, rows in {"sft": [{"step": i, "loss": 1.0} for i in range(3)],
+                       "grpo": [{"step": i, "reward": 0.5, "time/wait": 1.0, "time/update": 1.0} for i in range(3)]}.items():
+        (tmp_path / "metrics" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    groups = sections.curves([SimpleNamespace(name="run", folders=[tmp_path])], {})
+    assert {group["label"]: [curve["name"] for curve in group["curves"]][-1] for group in groups} == {
+        "run: grpo": "seconds per step", "run: sft": "loss"}
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=100))

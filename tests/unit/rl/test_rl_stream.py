@@ -5,7 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from env.errors import EngineError, UserError
-from medcopilot.rl.stream import RolloutSettings, TrajectoryStream, judge
+from medcopilot.rl.settings import RolloutSettings
+from medcopilot.rl.stream import TrajectoryStream, judge
 from medcopilot.rl.tasks import TaskSampler
 
 SETTINGS = RolloutSettings(groups=4, group_size=8, max_groups=12, rewards={"outcome": 1.0})
@@ -99,6 +100,7 @@ def test_the_infrastructure_share_is_reported(player_of, tasks) -> None:
     harvest = stream_of(player_of(lambda job: None if job.sample == 0 else mixed(job)), tasks).next()
     assert harvest.metrics["rollouts/infrastructure"] == pytest.approx(1 / 8)
     assert harvest.metrics["reward"] == pytest.approx(4 / 7)
+    assert harvest.metrics["rollouts/loops"] == 1.0  # the player says the same thing twice
     assert harvest.metrics["share/generate"] == pytest.approx(0.4 / 0.5)
 
 
@@ -202,3 +204,21 @@ def test_uniform_draws_follow_the_seed(tasks) -> None:
 
     assert drawn(1) == drawn(1) != drawn(2)
     assert len(set(drawn(1))) == len(tasks)
+
+
+def test_the_outcome_is_the_named_graders(task_of, trace_of) -> None:
+    """What only the released grader pays for is a reward only where the recipe says so."""
+    task = task_of()
+    traces = [trace_of(task, 0.0, sample=n) for n in range(8)]
+    for trace in traces[:3]:
+        trace.grades["paper"] = trace.grades["paper"].model_copy(update={"score": 1.0})
+    assert judge(task, traces, SETTINGS, 8).verdict == "zero_variance"
+    lenient = judge(task, traces, SETTINGS.model_copy(update={"grader": "paper"}), 8)
+    assert lenient.rewards == [1.0] * 3 + [0.0] * 5
+    assert lenient.verdict == "kept"
+
+
+def test_without_the_filter_every_graded_group_is_kept(task_of, trace_of) -> None:
+    settings = RolloutSettings(groups=1, group_size=1, filter=False)
+    task = task_of()
+    assert [judge(task, [trace_of(task, score)], settings, 8).verdict for score in (0.0, 1.0, None)] == ["kept", "kept", "ungraded"]

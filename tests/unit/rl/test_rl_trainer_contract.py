@@ -9,8 +9,12 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from trl import GRPOConfig
 
-from medcopilot.rl.batch import Row, collate, per_episode, rows_of, split_rows
-from medcopilot.rl.stream import Harvest, RolloutSettings, TrajectoryStream, judge
+from env.errors import UserError
+from medcopilot.rl.batch import collate, per_episode, split_rows
+from medcopilot.rl.rounds import Round, Row, rows_of
+from medcopilot.rl.settings import RolloutSettings
+from medcopilot.rl.source import LiveSource
+from medcopilot.rl.stream import TrajectoryStream, judge
 from medcopilot.rl.tasks import TaskSampler
 from medcopilot.rl.trainer import StreamGRPOTrainer
 from medcopilot.train import attention, loop
@@ -65,7 +69,8 @@ def make_trainer(tmp_path, tokenizer, player, tasks, sync=lambda: 0, micro=2, mo
                            per_device_train_batch_size=16 // micro, gradient_accumulation_steps=micro, steps_per_generation=micro,
                            gradient_checkpointing=False, disable_tqdm=True, save_strategy="no", max_grad_norm=0.0,
                            remove_unused_columns=False, **options)
-    trainer = StreamGRPOTrainer(stream=stream, sync=sync, model=model or tiny_model(), args=arguments, processing_class=tokenizer)
+    trainer = StreamGRPOTrainer(source=LiveSource(stream, sync), model=model or tiny_model(), args=arguments,
+                                processing_class=tokenizer)
     trainer.stage_optimizer = OptimizerConfig(name="adamw", lr=1e-3, schedule="constant", warmup_steps=0)
     trainer.horizon = loop.Horizon(2, None)
     return trainer
@@ -113,7 +118,7 @@ def test_loss_and_gradient_equal_the_hand_computed_ones(tmp_path, tokenizer, tas
     """`compact=False` is TRL's own head, the one that runs on accelerators."""
     trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=micro)
     trainer._compact = compact
-    groups = [random_group(task_of, trace_of, trainer.stream.settings, seed, failed) for seed in (1, 2)]
+    groups = [random_group(task_of, trace_of, trainer.source.stream.settings, seed, failed) for seed in (1, 2)]
     reference = tiny_model().train()
     expected = by_hand(reference, groups)
     loss = whole_loss(trainer, as_parts(groups, micro))
@@ -126,7 +131,7 @@ def test_loss_and_gradient_equal_the_hand_computed_ones(tmp_path, tokenizer, tas
 
 def test_episode_average_is_the_mean_over_rollouts_of_their_means(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
     trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=2)
-    groups = [random_group(task_of, trace_of, trainer.stream.settings, seed, failed=(3,)) for seed in (1, 2)]
+    groups = [random_group(task_of, trace_of, trainer.source.stream.settings, seed, failed=(3,)) for seed in (1, 2)]
     reference = tiny_model().train()
     graded = [(trace, advantage) for group in groups
               for trace, reward, advantage in zip(group.traces, group.rewards, group.advantages, strict=True) if reward is not None]
@@ -148,8 +153,8 @@ def test_a_round_with_fewer_groups_than_wanted_takes_a_smaller_step(tmp_path, to
                                                                      monkeypatch, found, share) -> None:
     trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=2)  # it wants two groups of 8
     trainer.episode_average = True
-    groups = [random_group(task_of, trace_of, trainer.stream.settings, seed) for seed in range(found)]
-    monkeypatch.setattr(trainer.stream, "next", lambda: Harvest(groups, groups, 1.0))
+    groups = [random_group(task_of, trace_of, trainer.source.stream.settings, seed) for seed in range(found)]
+    monkeypatch.setattr(trainer.source, "next", lambda step: Round(rows_of(groups), 16))
     parts = trainer._next_round()
     weighed = sum((part["advantages"] * (part["completion_mask"] * part["tool_mask"]).sum(1)).abs().sum() for part in parts)
     plain = sum(abs(advantage) for group in groups for advantage in group.advantages)
@@ -161,7 +166,7 @@ def test_observation_tokens_do_not_influence_the_loss(tmp_path, tokenizer, task_
     """Their logprobs may be anything; their ids act only as context."""
     trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=1)
     trainer._compact = compact
-    groups = [random_group(task_of, trace_of, trainer.stream.settings)]
+    groups = [random_group(task_of, trace_of, trainer.source.stream.settings)]
     [batch] = as_parts(groups)
     loss = whole_loss(trainer, [batch])
     entropy = trainer._metrics["train"]["entropy"][-1]
@@ -177,7 +182,7 @@ def test_observation_tokens_do_not_influence_the_loss(tmp_path, tokenizer, task_
 
 def test_more_micro_batches_than_rows_change_nothing(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
     trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=1)
-    groups = [random_group(task_of, trace_of, trainer.stream.settings, failed=(2, 3, 4, 6))]
+    groups = [random_group(task_of, trace_of, trainer.source.stream.settings, failed=(2, 3, 4, 6))]
     plain = whole_loss(trainer, as_parts(groups)).item()
     for compact in (True, False):
         trainer._compact = compact
@@ -223,12 +228,15 @@ def test_training_syncs_before_rollouts_and_moves_the_model(tmp_path, tokenizer,
     assert logged[0]["reward/outcome"] == pytest.approx(0.5)
     assert {"groups/zero_variance", "rollouts/infrastructure", "time/rollout", "entropy", "mismatch/mean", "mismatch/kl",
             "share/env", "reward/outcome"} <= set(logged[0])
-    assert "time/update" in logged[1]
+    for row in logged:
+        assert sum(row[f"time/{part}"] for part in ("wait", "sync", "update", "other")) == pytest.approx(row["time/step"])
+        assert row["time/update"] > 0
+        assert row["staleness"] == 0
 
 
 def test_mismatch_is_the_distance_between_trainer_and_engine(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
     trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=1)
-    [batch] = as_parts([random_group(task_of, trace_of, trainer.stream.settings)])
+    [batch] = as_parts([random_group(task_of, trace_of, trainer.source.stream.settings)])
     whole_loss(trainer, [batch])
     exact = {**batch, "old_per_token_logps": trainer._last_logps + 0.25 * batch["tool_mask"]}
     trainer._metrics["train"].clear()
@@ -247,3 +255,82 @@ def test_kl_against_the_start_adds_nothing_at_first(tmp_path, tokenizer, player_
     kl = [row["kl"] for row in trainer.state.log_history if "kl" in row]
     assert kl[0] == pytest.approx(0.0, abs=1e-6)
     assert kl[1] > 0.0
+
+
+@pytest.mark.parametrize("loss_type", ["grpo", "dr_grpo", "sapo", "luspo", "vespo", "cispo"])
+def test_micro_batches_do_not_change_any_loss(tmp_path, tokenizer, task_of, trace_of, player_of, tasks, loss_type) -> None:
+    """13 rollouts in 1 or 3 micro-batches; with losses that average over rows, the 2 copies that fill up weigh nothing."""
+    changes = {"loss_type": loss_type, "importance_sampling_level": "sequence" if loss_type == "luspo" else "token"}
+    groups = [random_group(task_of, trace_of, RolloutSettings(group_size=8), seed, failed=(0, 4, 5) if seed == 1 else ())
+              for seed in (1, 2)]
+    losses = []
+    for micro in (1, 4):
+        trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=micro, **changes)
+        trainer.source.next = lambda step: Round(rows_of(groups), 16)
+        parts = trainer._next_round()
+        scale = sum(len(part["prompt_ids"]) for part in parts) / 13 if loss_type not in ("vespo", "cispo") else 1.0
+        losses.append(whole_loss(trainer, parts).item() * scale)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_the_grpo_loss_is_the_mean_over_rollouts_of_their_means(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
+    """Shao et al. 2024, eq. 3, with the two-sided cap."""
+    trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=2, loss_type="grpo")
+    groups = [random_group(task_of, trace_of, RolloutSettings(group_size=8), seed) for seed in (1, 2)]
+    trainer.source.next = lambda step: Round(rows_of(groups), 16)
+    expected = []
+    for one in rows_of(groups):
+        logps = torch.log_softmax(tiny_model().train()(torch.tensor([one.ids])).logits[0].float(), -1)
+        places = [place for place, sampled in enumerate(one.mask) if sampled]
+        ratio = torch.stack([(logps[place - 1, one.ids[place]] - one.logprobs[place]).exp() for place in places])
+        expected.append(-torch.minimum(ratio.clamp(max=CAP) * one.advantage, ratio.clamp(1 - LOW, 1 + HIGH) * one.advantage).mean())
+    assert whole_loss(trainer, trainer._next_round()).item() == pytest.approx(torch.stack(expected).mean().item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("spoil", ["ratio", "nan"])
+def test_a_step_that_must_not_be_taken_is_not(tmp_path, tokenizer, task_of, trace_of, player_of, tasks, spoil) -> None:
+    """One spoilt rollout of 16 in the first round: weights move in the second step only."""
+    group = [random_group(task_of, trace_of, RolloutSettings(group_size=8), seed) for seed in (1, 2)]
+    good = rows_of(group)
+    worst = [-40.0 if sampled else 0.0 for sampled in good[3].mask] if spoil == "ratio" else [float("nan")] * len(good[3].mask)
+    bad = [*good[:3], good[3]._replace(logprobs=worst), *good[4:]]
+    trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=4)
+    before = [parameter.detach().clone() for parameter in trainer.model.parameters()]
+    moved = []
+
+    def next_round(step):
+        moved.append(any(not torch.equal(old, new) for old, new in zip(before, trainer.model.parameters(), strict=True)))
+        return Round(bad if step == 0 else good, 16)
+
+    trainer.source.next = next_round
+    trainer.train()
+    assert moved == [False, False]
+    assert any(not torch.equal(old, new) for old, new in zip(before, trainer.model.parameters(), strict=True))
+    assert all(torch.isfinite(parameter).all() for parameter in trainer.model.parameters())
+    assert trainer.guard.skipped == 1
+
+
+def test_the_third_spoilt_step_ends_the_run(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
+    rows = rows_of([random_group(task_of, trace_of, RolloutSettings(group_size=8), seed) for seed in (1, 2)])
+    bad = [one._replace(logprobs=[-40.0] * len(one.mask)) for one in rows]
+    trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=2, max_steps=9)
+    trainer.source.next = lambda step: Round(bad, 16)
+    with pytest.raises(UserError, match=r"step 3: 3 steps could not be taken.*importance ratio"):
+        trainer.train()
+
+
+def test_the_observation_ablation_trains_on_them(tmp_path, tokenizer, task_of, trace_of, player_of, tasks) -> None:
+    """Every token after the first sampled one counts, with ratio 1 where the engine has no logprob."""
+    trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=1)
+    groups = [random_group(task_of, trace_of, RolloutSettings(group_size=8))]
+    trainer.source.next = lambda step: Round(rows_of(groups), 8)
+    [plain] = trainer._next_round()
+    trainer.observations = True
+    [batch] = trainer._next_round()
+    expected = sum(len(one.mask) - one.mask.index(1) for one in rows_of(groups))
+    assert batch["num_items_in_batch"].item() == expected > plain["num_items_in_batch"].item()
+    sampled = (plain["tool_mask"] * plain["completion_mask"]).bool()
+    assert torch.equal(batch["old_per_token_logps"][sampled], plain["old_per_token_logps"][sampled])
+    whole_loss(trainer, [batch])
+    added = (batch["tool_mask"] * batch["completion_mask"]).bool() & ~sampled
+    assert torch.allclose(trainer._last_logps[added], batch["old_per_token_logps"][added], atol=1e-5)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from medcopilot import steps, study
+from medcopilot import steps
 from medcopilot.demo import SCALES, Demo
 from medcopilot.rl.grpo import GrpoConfig
+from medcopilot.studies import nano as study
 from medcopilot.train.config import load_config
 from medcopilot.train.settings import SftConfig
 

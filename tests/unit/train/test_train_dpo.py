@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import torch
 from env.errors import UserError
 from medcopilot.data.rows import Card, rows_digest, tokenizer_digest, write_rows
 from medcopilot.train.dpo import MaskedDpoTrainer, _arguments, build_trainer, run_dpo
-from medcopilot.train.model import CheckpointMeta, NanoShape, load_checkpoint, new_nano, read_meta, save_checkpoint
+from medcopilot.train.model import META, CheckpointMeta, NanoShape, load_checkpoint, new_nano, read_meta, save_checkpoint
 from medcopilot.train.policy import load_policy
-from medcopilot.train.settings import DpoConfig, ModelConfig
+from medcopilot.train.reference import SIDES
+from medcopilot.train.settings import DpoConfig, LoraSettings, ModelConfig
 
 
 def pairs(count: int) -> list[dict[str, Any]]:
@@ -51,13 +53,19 @@ def logprobs(model: Any, row: dict[str, Any], side: str) -> list[torch.Tensor]:
 
 
 def by_hand(policy: Any, reference: Any, rows: list[dict[str, Any]], config: DpoConfig) -> torch.Tensor:
-    """-log sigmoid(beta * (log-ratio of chosen - log-ratio of rejected)), smoothed, + nll x mean over chosen tokens."""
+    """The mean over pairs of the loss of the difference of log-ratios, + nll x mean over chosen tokens.
+
+    sigmoid: -log sigmoid(beta d), smoothed; sigmoid_norm: of the ratios per token; ipo: (d - 1 / (2 beta))^2, per token too.
+    """
     losses, likelihood = [], []
     for row in rows:
         ratio = {side: sum(logprobs(policy, row, side)) - sum(logprobs(reference, row, side)) for side in ("chosen", "rejected")}
-        z = config.beta * (ratio["chosen"] - ratio["rejected"])
-        smooth = config.label_smoothing
-        losses.append(-(1 - smooth) * torch.nn.functional.logsigmoid(z) - smooth * torch.nn.functional.logsigmoid(-z))
+        if config.loss != "sigmoid":
+            ratio = {side: value / sum(row[f"{side}_mask"]) for side, value in ratio.items()}
+        d = ratio["chosen"] - ratio["rejected"]
+        z, smooth = config.beta * d, config.label_smoothing
+        sigmoid = -(1 - smooth) * torch.nn.functional.logsigmoid(z) - smooth * torch.nn.functional.logsigmoid(-z)
+        losses.append((d - 1 / (2 * config.beta)) ** 2 if config.loss == "ipo" else sigmoid)
         likelihood += logprobs(policy, row, "chosen")
     return torch.stack(losses).mean() - config.nll * torch.stack(likelihood).mean()
 
@@ -80,7 +88,8 @@ def shaken(trainer: MaskedDpoTrainer) -> Any:
 
 
 @pytest.mark.parametrize(("changes", "count"), [
-    ({}, 4), ({"nll": 0.0, "beta": 0.7}, 4), ({"label_smoothing": 0.1, "batch_pairs": 1}, 1)])
+    ({}, 4), ({"nll": 0.0, "beta": 0.7}, 4), ({"label_smoothing": 0.1, "batch_pairs": 1}, 1), ({"label_smoothing": 0.3}, 4),
+    ({"label_smoothing": 0.1, "nll": 0.0}, 3), ({"loss": "sigmoid_norm"}, 4), ({"loss": "ipo", "nll": 0.0}, 4)])
 def test_the_loss_is_the_one_by_hand(config: DpoConfig, changes: dict[str, Any], count: int) -> None:
     config = DpoConfig(**{**config.model_dump(), **changes})
     rows = pairs(count)
@@ -89,6 +98,103 @@ def test_the_loss_is_the_one_by_hand(config: DpoConfig, changes: dict[str, Any],
     found = trainer.compute_loss(policy, dict(batch))
     reference = load_checkpoint(config.model.checkpoint).model
     torch.testing.assert_close(found, by_hand(policy, reference, rows, config), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("z", [-3.0, 0.0, 0.4, 25.0])
+def test_smoothing_by_trls_losses_is_exact(config: DpoConfig, z: float) -> None:
+    """What `sigmoid` and `robust` add up to, for one value of z and any smoothing."""
+    for smooth in (0.05, 0.3, 0.49):
+        weights = dict(zip(*(getattr(_arguments(config.model_copy(update={"label_smoothing": smooth, "nll": 0.0})), name)
+                             for name in ("loss_type", "loss_weights")), strict=True))
+        loss, mirrored = math.log1p(math.exp(-z)), math.log1p(math.exp(z))
+        robust = ((1 - smooth) * loss - smooth * mirrored) / (1 - 2 * smooth)
+        found = weights["sigmoid"] * loss + weights["robust"] * robust
+        assert found == pytest.approx((1 - smooth) * loss + smooth * mirrored)
+
+
+def test_gradient_checkpointing_changes_nothing(config: DpoConfig) -> None:
+    rows = pairs(4)
+    gradients = []
+    for on in (False, True):
+        model = config.model.model_copy(update={"gradient_checkpointing": on})
+        trainer, batch = make(config.model_copy(update={"model": model}), rows)
+        if on:
+            trainer.model.gradient_checkpointing_enable()
+        trainer.compute_loss(shaken(trainer).train(), dict(batch)).backward()
+        gradients.append([p.grad for p in trainer.model.parameters()])
+    assert any(grad.abs().max() > 1e-3 for grad in gradients[0])
+    for plain, checkpointed in zip(*gradients, strict=True):
+        torch.testing.assert_close(checkpointed, plain, rtol=1e-5, atol=1e-5)
+
+
+def parents_sums(config: DpoConfig, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    parent = load_checkpoint(config.model.checkpoint).model
+    with torch.no_grad():
+        return {side: torch.stack([torch.stack(logprobs(parent, row, side)).sum() for row in rows]) for side in SIDES}
+
+
+def test_reference_sums_are_the_parents(config: DpoConfig) -> None:
+    """In the order of the rows, though computed by length."""
+    rows = pairs(7)
+    trainer, _ = make(config, rows)
+    for side, expected in parents_sums(config, rows).items():
+        torch.testing.assert_close(torch.tensor(trainer.train_dataset[f"ref_{side}_logps"]), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_with_lora_the_reference_is_the_model_without_adapters(config: DpoConfig) -> None:
+    rows = pairs(4)
+    model = config.model.model_copy(update={"lora": LoraSettings(rank=4, alpha=8)})
+    trainer, batch = make(config.model_copy(update={"model": model}), rows)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, p in trainer.model.named_parameters():
+            if "lora_" in name:
+                p.add_(0.1 * torch.randn(p.shape, generator=generator))
+    found = trainer.compute_ref_log_probs(trainer.model, batch)
+    for side, sums in zip(SIDES, found, strict=True):
+        expected = parents_sums(config, rows)[side]
+        torch.testing.assert_close(sums, expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(torch.tensor(trainer.train_dataset[f"ref_{side}_logps"]), expected, rtol=1e-5, atol=1e-5)
+    parent = load_checkpoint(config.model.checkpoint).model
+    torch.testing.assert_close(trainer.compute_loss(trainer.model, dict(batch)), by_hand(trainer.model, parent, rows, config),
+                               rtol=1e-4, atol=1e-5)
+
+
+def test_reference_sums_are_kept_and_belong_to_pairs_and_parent(config: DpoConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pairs(4)
+    make(config, rows)
+    (kept,) = (config.run / "cache").iterdir()
+    calls: list[int] = []
+    original = MaskedDpoTrainer._reference_sums
+
+    def counted(self: MaskedDpoTrainer, *args: Any) -> Any:
+        calls.append(1)
+        return original(self, *args)
+
+    monkeypatch.setattr(MaskedDpoTrainer, "_reference_sums", counted)
+    make(config.model_copy(update={"beta": 0.3, "epochs": 7}), rows)  # another run on the same pairs and parent
+    assert not calls
+    make(config, rows[::-1])
+    assert len(calls) == 1
+    other = save_checkpoint(shaken(make(config, rows)[0]), load_checkpoint(config.model.checkpoint).tokenizer,
+                            config.run / "other", CheckpointMeta(profile="nano"))
+    make(config.model_copy(update={"model": ModelConfig(checkpoint=str(other))}), rows)
+    assert len(calls) == 2
+    kept.write_bytes(kept.read_bytes()[:50])  # not ours to have torn, but disks do
+    make(config, rows)
+    assert len(calls) == 3
+    assert len(list((config.run / "cache").iterdir())) == 3
+
+
+def test_a_stage_starts_from_a_base_model_as_from_sft(config: DpoConfig) -> None:
+    """A checkpoint of transformers, without a record of ours."""
+    (Path(config.model.checkpoint) / META).unlink()
+    model = config.model.model_copy(update={"profile": "nano"})
+    result = run_dpo(config.model_copy(update={"model": model, "max_steps": 1}))
+    assert result.steps == 1
+    meta = read_meta(config.checkpoint)
+    assert (meta.policy_version, meta.stage, meta.profile) == (1, "dpo", "nano")
+    assert meta.parent == load_checkpoint(config.model.checkpoint).digest
 
 
 def test_before_any_step_preferences_are_undecided(config: DpoConfig) -> None:
@@ -152,5 +258,5 @@ def test_settings_that_contradict_each_other(config: DpoConfig) -> None:
     body = config.model_dump()
     with pytest.raises(ValueError, match="starts from a checkpoint"):
         DpoConfig(**{**body, "model": {"tokenizer": "t"}})
-    with pytest.raises(ValueError, match="batch_pairs: 1"):
-        DpoConfig(**{**body, "label_smoothing": 0.1})
+    with pytest.raises(ValueError, match="loss: sigmoid"):
+        DpoConfig(**{**body, "label_smoothing": 0.1, "loss": "ipo"})

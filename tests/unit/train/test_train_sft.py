@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from env.errors import UserError
 from medcopilot.data.rows import Card, rows_digest, tokenizer_digest, write_rows
@@ -111,6 +112,10 @@ def test_an_interrupted_stage_resumes_to_the_same_weights(config: SftConfig, mon
     assert run_sft(interrupted).steps == 6
     assert same(straight, weights(interrupted.checkpoint))
     assert [json.loads(line)["step"] for line in interrupted.metrics.read_text().splitlines()] == [2, 4, 6]
+    events = interrupted.run / "tensorboard" / "sft"
+    assert len(list(events.iterdir())) == 1
+    read = EventAccumulator(str(events)).Reload()
+    assert [event.step for event in read.Scalars("loss")] == [2, 4, 6]
 
 
 def test_a_time_budget_ends_and_anneals_the_run(config: SftConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,27 @@
+"""The policy that plays the rollouts of a run.
+
+Promises: `make_policy` gives an engine that serves the weights under training, whose `update()` makes it serve the present ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from medcopilot.agent.render import ChatRenderer
+from medcopilot.rl.settings import OnlineConfig
+from medcopilot.train.model import Checkpoint
+
+
+def make_policy(config: OnlineConfig, source: Checkpoint) -> Any:
+    """The engine that generates with the weights under training."""
+    settings, renderer = config.engine, ChatRenderer(source.tokenizer)
+    options: dict[str, Any] = {"dtype": settings.dtype, "name": config.name, "version": source.meta.policy_version}
+    options |= settings.options
+    if settings.kind == "vllm":
+        from medcopilot.policies.vllm_offline import VllmPolicy
+
+        return VllmPolicy.from_model(source.model, source.tokenizer, renderer, **options)
+    from medcopilot.policies.transformers_engine import TransformersPolicy
+
+    options.setdefault("slots", config.rollouts.concurrency)
+    return TransformersPolicy(source.model, source.tokenizer, renderer, **options)

@@ -1,0 +1,28 @@
+"""`medcopilot sample --config`: a whole sampling run in one file."""
+
+from pathlib import Path
+
+import pytest
+
+from env.errors import UserError
+from medcopilot.cli import sample
+from medcopilot.rollout.sample import SampleConfig
+from medcopilot.train.config import load_config
+
+
+@pytest.mark.parametrize("path", sorted(Path("recipes").glob("*/sample.yaml")) + sorted(Path("recipes").glob("*/eval.yaml")))
+def test_the_files_among_the_recipes_are_whole(path: Path, repository: Path) -> None:
+    config = load_config(SampleConfig, repository / path)
+    assert config.datasets
+    assert str(config.out).startswith("runs/")
+
+
+def test_a_file_and_options_do_not_mix(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text("out: runs/x\npolicy: expert\n")
+    with pytest.raises(UserError, match="names policy and run folder itself"):
+        sample.run(policy="expert", config_file=file)
+    with pytest.raises(UserError, match="give a policy and --out"):
+        sample.run(policy="expert")
+    with pytest.raises(UserError, match=r"unknown key 'polcy': did you mean 'policy'"):
+        sample.run(config_file=file, changes=["polcy=expert"])
