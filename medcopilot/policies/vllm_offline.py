@@ -151,7 +151,7 @@ class VllmPolicy(EnginePolicy):
         import torch
 
         return {"kind": "vllm", "name": self.name, "version": self.version, "torch": str(torch.__version__),
-                "vllm": version(_distribution()), **self._about}
+                "vllm": version(distribution()), **self._about}
 
 
 def declared_stops(folder: Path, tokenizer: Any) -> list[int]:
@@ -169,7 +169,7 @@ class _Declared:
         self.generation_config = config
 
 
-def _distribution() -> str:
+def distribution() -> str:
     """Name under which vLLM is installed."""
     from importlib.metadata import PackageNotFoundError, version
 
