@@ -41,7 +41,8 @@ def trained_scores(model: Any, rows: list[list[int]]) -> list[list[float]]:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        logits = model(input_ids=ids[:, :-1], use_cache=False).logits.float()
+        with torch.autocast(ids.device.type, enabled=False):
+            logits = model(input_ids=ids[:, :-1], use_cache=False).logits.float()
     finally:
         for module, training in modes:
             module.training = training

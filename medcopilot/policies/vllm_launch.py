@@ -80,8 +80,8 @@ def server_environment(host: str, sync: WeightRoute = "none", base: Mapping[str,
         if is_loopback(f"http://{_in_url(host)}"):
             added |= dict.fromkeys(needed, "1")
         elif closed := [name for name in (OPEN_WEIGHTS.get(sync) or needed) if base.get(name) != "1"]:
-            raise UserError(f"--host {host} with --weight-sync {sync}: whoever reaches that address could replace the weights: serve "
-                            f"on 127.0.0.1, or set {closed[0]}=1 yourself on a network where that is acceptable")
+            raise UserError(f"--host {host} with --weight-sync {sync}: whoever reaches that address could replace the weights: "
+                            f"serve on 127.0.0.1, or set {closed[0]}=1 yourself on a network where that is acceptable")
     return {**added, **base}
 
 

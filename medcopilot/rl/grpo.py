@@ -22,6 +22,7 @@ from env.sandbox import open_backend
 from env.task import Task
 from medcopilot.agent.profiles import limits_for
 from medcopilot.agent.render import ChatRenderer
+from medcopilot.policies.server_settings import ServerSettings
 from medcopilot.rl.stream import NothingToLearn, RolloutSettings, TrajectoryStream
 from medcopilot.rl.tasks import Priority, TaskSampler
 from medcopilot.rl.trainer import StreamGRPOTrainer, StreamState
@@ -39,11 +40,22 @@ from medcopilot.train.sft import ModelConfig, load_policy
 class EngineSettings(Config):
     """What generates."""
 
-    kind: Literal["transformers", "vllm"] = "transformers"
+    kind: Literal["transformers", "vllm", "vllm_server"] = "transformers"
+    """`vllm_server`: the servers named under `servers`; the other two generate in this process."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the engine's linear layers. The nearer to the trainer's arithmetic, the smaller `mismatch/*` in the metrics."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Passed to the policy's constructor."""
+    servers: ServerSettings | None = None
+    """Addresses, deadlines and weight sync of `vllm_server`; each rank takes its own share of them."""
+
+    @model_validator(mode="after")
+    def _servers_that_learn(self) -> EngineSettings:
+        if (self.servers is not None) != (self.kind == "vllm_server"):
+            raise ValueError("servers (with urls and sync) belongs to kind: vllm_server, and only to it")
+        if self.servers is not None and self.servers.sync == "none":
+            raise ValueError("servers.sync is none: choose gloo, nccl, file, reload or lora, so that new weights reach the servers")
+        return self
 
 
 class LossSettings(Config):
@@ -128,6 +140,7 @@ def run_grpo(config: GrpoConfig) -> loop.StageResult:
         trainer = StreamGRPOTrainer(stream=stream, sync=sync, model=source.model, args=arguments, processing_class=source.tokenizer,
                                     episode_average=config.loss.average == "episode")
         trainer.horizon, trainer.stage_optimizer, trainer.progress = horizon, config.optimizer, progress
+        trainer.engine_metrics = stream.player.policy.metrics
         saver = StreamState(stream)
         saver.restore(state)
         trainer.add_callback(saver)  # before the progress callback, which marks a state as complete
@@ -187,6 +200,11 @@ def make_policy(config: GrpoConfig, source: Checkpoint) -> Any:
     settings, renderer = config.engine, ChatRenderer(source.tokenizer)
     options: dict[str, Any] = {"dtype": settings.dtype, "name": config.name, "version": source.meta.policy_version}
     options |= settings.options
+    if settings.kind == "vllm_server" and settings.servers is not None:
+        from medcopilot.policies.vllm_server import VllmServerPolicy
+
+        del options["dtype"]  # the servers' own
+        return VllmServerPolicy.from_model(source.model, source.tokenizer, renderer, settings.servers.share(), **options)
     if settings.kind == "vllm":
         from medcopilot.policies.vllm_offline import VllmPolicy
 

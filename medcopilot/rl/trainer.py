@@ -61,6 +61,8 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
         self._wanted: Tensor | None = None
         self._compact = self.accelerator.device.type == "cpu" and self.accelerator.num_processes == 1
         self.progress: loop.Progress | None = None
+        self.engine_metrics: Callable[[], dict[str, float]] = dict
+        """What the engine has to say once per round, e.g. how well served and trained weights agree."""
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """The next micro-batch; a new round of rollouts when the last one is used up. The argument is a placeholder."""
@@ -82,7 +84,7 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
             self._synced = self.state.global_step
             metrics["time/sync"].append(time.perf_counter() - now)
         harvest = self.stream.next()
-        for name, value in harvest.metrics.items():
+        for name, value in (harvest.metrics | self.engine_metrics()).items():
             metrics[name].append(value)
         device = self.accelerator.device
         parts = split_rows(rows_of(harvest.groups), self.args.steps_per_generation)
