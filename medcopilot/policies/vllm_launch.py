@@ -9,7 +9,6 @@ Does not cover: several GPUs or machines (give vLLM's own flags), the client (`v
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -27,13 +26,12 @@ import httpx
 from env.agreement import is_loopback
 from env.errors import EngineError, UserError
 from medcopilot.policies.vllm_offline import distribution, require_vllm
-from medcopilot.policies.vllm_plugin import BACKENDS, ENTRY_POINT
+from medcopilot.policies.vllm_plugin import BACKENDS, ENTRY_POINT, PARENT
 
 WeightRoute = Literal["none", "gloo", "nccl", "file", "lora"]
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 OPEN_WEIGHTS = {"lora": ("VLLM_ALLOW_RUNTIME_LORA_UPDATING",)}
 _DEV_MODE = "VLLM_SERVER_DEV_MODE"
-_PR_SET_PDEATHSIG = 1
 
 
 def server_command(checkpoint: Path | str, host: str, port: int, sync: WeightRoute = "none", *, dtype: str = "auto",
@@ -110,9 +108,8 @@ class VllmProcess:
         self.output = output
         handle: Any = output.open("wb") if output is not None else sys.stderr
         try:
-            self._process = subprocess.Popen(list(command), env=dict(environment), stdin=subprocess.DEVNULL, stdout=handle,
-                                             stderr=subprocess.STDOUT if output is not None else handle, start_new_session=True,
-                                             preexec_fn=_die_with_parent)
+            self._process = subprocess.Popen(list(command), env={**environment, PARENT: str(os.getpid())}, stdin=subprocess.DEVNULL,
+                                             stdout=handle, stderr=handle, start_new_session=True)
         finally:
             if output is not None:
                 handle.close()
@@ -168,10 +165,6 @@ class VllmProcess:
             return ""
         lines = [line for line in self.output.read_text(errors="replace").splitlines() if line.strip()]
         return f"; its last line ({self.output}): {lines[-1][-300:]}" if lines else f" ({self.output} is empty)"
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _in_url(host: str) -> str:

@@ -9,6 +9,7 @@ Does not cover: starting servers (`medcopilot serve`), the parts: `vllm_protocol
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Coroutine, Mapping
@@ -94,7 +95,7 @@ class ServerSession:
 
     async def close(self) -> None:
         """Leave the server."""
-        if not self._thread.loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the policy is closed
             self._thread.loop.call_soon_threadsafe(self._pool.leave, self._seat)
 
 

@@ -1,6 +1,7 @@
 """Real vLLM servers (its CPU build where there is no GPU): agreement with TransformersPolicy, weight sync, a killed server."""
 
 import asyncio
+import json
 import os
 import random
 import threading
@@ -12,6 +13,8 @@ for name, value in {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_N
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("vllm")
+
+from test_recipes_grpo import rows, run, workshop  # noqa: E402, F401  (a fixture)
 
 from env.datasets import BuildRequest, get_dataset  # noqa: E402
 from env.gym import Gym  # noqa: E402
@@ -178,7 +181,7 @@ def test_a_server_killed_in_mid_rollout_invents_nothing(servers, model, tokenize
     built = get_dataset("medcalcbench").build(BuildRequest(seed=0, train=8, test=8, patients=50, options={"calculators": "core"}),
                                               tmp_path)
     shake(model)
-    policy = follow(servers, model, tokenizer, "file", wait_seconds=START_SECONDS, turn_seconds=60)
+    policy = follow(servers, model, tokenizer, "file", wait_seconds=120, turn_seconds=60)
     engine = RolloutEngine(policy, Gym(backend, [built]), concurrency=16, box_threads=2)
     tasks = choose_tasks(built, "train", (), 8, 0)
     jobs = [Job(task, sample, temperature=1.0, profile="nano") for task in tasks for sample in range(4)]
@@ -222,3 +225,22 @@ def test_a_server_killed_in_mid_rollout_invents_nothing(servers, model, tokenize
                       for place in range(start, len(tokens.ids)) if tokens.mask[place])
             assert gap < 1e-3
             assert {version for version, sampled in zip(tokens.versions, tokens.mask, strict=True) if sampled} == {3}
+
+
+def test_grpo_trains_over_two_servers(workshop, repository, tmp_path) -> None:  # noqa: F811
+    """The recipe as a user runs it; the servers hold the starting checkpoint until they are told otherwise."""
+    started = [VllmProcess.start(workshop / "start", sync="gloo", dtype="float32", output=tmp_path / f"{n}.log") for n in range(2)]
+    try:
+        urls = [server.wait(START_SECONDS) for server in started]
+        engine = json.dumps({"kind": "vllm_server", "servers": {"urls": urls, "sync": "gloo"}})
+        run(workshop, repository, "served", "max_steps=3", f"engine={engine}", "keep_traces=true")
+    finally:
+        for server in started:
+            server.kill()
+    metrics = rows(workshop, "served")
+    print({name: [round(row[name], 6) for row in metrics] for name in ("sync/probe_max", "sync/seconds", "mismatch/max", "reward")})
+    assert [row["step"] for row in metrics] == [1, 2, 3]
+    assert all(row["rollouts/infrastructure"] == 0 and row["sync/servers"] == 2 for row in metrics)
+    assert all(row["sync/probe_max"] < 1e-3 for row in metrics)
+    assert all(row["mismatch/mean"] < 0.02 for row in metrics)
+    assert all(row["engine/serving"] == 2 and row["engine/retries"] == 0 for row in metrics)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 ENTRY_POINT = "medcopilot"
 """Name under which the plugin is registered."""
+PARENT = "MEDCOPILOT_SERVE_PARENT"
+"""Environment variable: process without which a server is to end."""
 BACKENDS = {"gloo": "GlooWeightTransferEngine", "file": "FileWeightTransferEngine"}
 
 
