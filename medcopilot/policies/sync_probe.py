@@ -7,6 +7,8 @@ Does not cover: what is done about a difference (`weight_sync`).
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -36,18 +38,32 @@ def probe_rows(renderer: Any, tokens: int = ROW_TOKENS) -> list[list[int]]:
 
 @torch.no_grad()
 def trained_scores(model: Any, rows: list[list[int]]) -> list[list[float]]:
-    """Logprob of each token but the first of every row, under the model in this process."""
+    """Logprob of each token but the first of every row, under the model in this process, in the arithmetic of its own dtype."""
     ids = torch.tensor(rows, device=next(model.parameters()).device)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.autocast(ids.device.type, enabled=False):
+        with torch.autocast(ids.device.type, enabled=False), _without_autocast(model):
             logits = model(input_ids=ids[:, :-1], use_cache=False).logits.float()
     finally:
         for module, training in modes:
             module.training = training
     scores: list[list[float]] = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0].tolist()
     return scores
+
+
+@contextlib.contextmanager
+def _without_autocast(model: Any) -> Iterator[None]:
+    """accelerate wraps `forward` in autocast, inside whatever the caller sets; it keeps the plain one."""
+    wrapped, plain = model.__dict__.get("forward"), model.__dict__.get("_original_forward")
+    if wrapped is None or plain is None:
+        yield
+        return
+    model.forward = plain
+    try:
+        yield
+    finally:
+        model.forward = wrapped
 
 
 async def served_scores(client: VllmClient, model: str, rows: list[list[int]], seconds: float) -> list[list[float]]:

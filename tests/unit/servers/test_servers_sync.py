@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from server_field import OneNumber, act, until
 from vllm_double import logprob
 
 from env.errors import EngineError, UserError
+from medcopilot.policies import sync_probe
 from medcopilot.policies.base import Sampling
 from medcopilot.policies.vllm_plugin import gloo
 from medcopilot.policies.vllm_server import LoopThread
@@ -52,6 +54,22 @@ def test_the_trained_model_keeps_its_modes(field, model):
     model.head.eval()
     field.trained(model)
     assert (model.training, model.head.training) == (True, False)
+
+
+def test_autocast_around_the_trained_model_is_left_out():
+    """Of the caller's, and what accelerate puts around `forward` itself."""
+    tiny = torch.nn.Linear(1, 8)
+    product = torch.nn.functional.linear
+    tiny.forward = lambda input_ids, use_cache: SimpleNamespace(logits=product(input_ids[..., None] / 7, tiny.weight))
+    rows = [[1, 2, 3], [4, 5, 6]]
+    exact = sync_probe.trained_scores(tiny, rows)
+    tiny._original_forward = tiny.forward
+    tiny.forward = wrapped = torch.autocast("cpu", torch.bfloat16)(tiny.forward)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert sync_probe.trained_scores(tiny, rows) == exact
+    assert tiny.forward is wrapped
+    del tiny._original_forward
+    assert sync_probe.trained_scores(tiny, rows) != exact
 
 
 def test_a_server_that_does_not_take_the_weights_is_not_used_until_it_does(field, model):
