@@ -142,6 +142,8 @@ class WeightSync:
                 return True
             server.version = None
             server.epoch += 1
+            if self._transport is not None:
+                self._transport.forget(server)
             if package.folder is None:
                 server.lost = f"{server.url} was restarted and waits for the next weight sync"
                 return False

@@ -247,6 +247,7 @@ class NcclTransport(BroadcastTransport):
         from vllm.distributed.weight_transfer.packed_tensor import packed_nccl_broadcast_producer
 
         torch.cuda.set_device(group.device)
+        torch.cuda.synchronize(group.device)  # the optimiser's last writes: the broadcast reads on streams of its own
         packed_nccl_broadcast_producer(iterator=_on(weights, group.device), group=group, src=0, post_iter_func=lambda item: item[1])
         torch.cuda.synchronize(group.device)
 

@@ -1,6 +1,7 @@
 """Real vLLM servers (its CPU build where there is no GPU): agreement with TransformersPolicy, weight sync, a killed server."""
 
 import asyncio
+import copy
 import json
 import os
 import random
@@ -173,7 +174,8 @@ def test_adapters_are_served_exactly(servers, model, tokenizer) -> None:
 
 
 def test_a_server_killed_in_mid_rollout_invents_nothing(servers, model, tokenizer, tmp_path) -> None:
-    """It comes back with the weights of its checkpoint; what is recorded was sampled with the trainer's."""
+    """It comes back with the weights of its checkpoint; what is recorded was sampled with the trainer's. The next sync meets a
+    process that knows nothing of the last one."""
     try:
         backend = open_backend()
     except Exception as reason:
@@ -181,7 +183,7 @@ def test_a_server_killed_in_mid_rollout_invents_nothing(servers, model, tokenize
     built = get_dataset("medcalcbench").build(BuildRequest(seed=0, train=8, test=8, patients=50, options={"calculators": "core"}),
                                               tmp_path)
     shake(model)
-    policy = follow(servers, model, tokenizer, "file", wait_seconds=120, turn_seconds=60)
+    policy = follow(servers, model, tokenizer, "gloo", wait_seconds=120, turn_seconds=60)
     engine = RolloutEngine(policy, Gym(backend, [built]), concurrency=16, box_threads=2)
     tasks = choose_tasks(built, "train", (), 8, 0)
     jobs = [Job(task, sample, temperature=1.0, profile="nano") for task in tasks for sample in range(4)]
@@ -189,9 +191,9 @@ def test_a_server_killed_in_mid_rollout_invents_nothing(servers, model, tokenize
 
     def kill_and_restart():
         enough.wait()
-        port = int(servers["file"].url.rpartition(":")[2])
-        servers["file"].kill()
-        servers["file"] = VllmProcess.start(servers["folder"] / "start", sync="file", port=port,
+        port = int(servers["gloo"].url.rpartition(":")[2])
+        servers["gloo"].kill()
+        servers["gloo"] = VllmProcess.start(servers["folder"] / "start", sync="gloo", port=port,
                                             output=servers["folder"] / "again.log", **servers["flags"])
 
     killer = threading.Thread(target=kill_and_restart)
@@ -206,6 +208,10 @@ def test_a_server_killed_in_mid_rollout_invents_nothing(servers, model, tokenize
     engine.run_sync(jobs, keep)
     killer.join()
     counts = policy.statistics()
+    recorded = copy.deepcopy(model)
+    shake(model)
+    assert policy.update() == 4
+    assert policy.metrics()["sync/probe_max"] < 1e-3
     policy.close()
     engine.close()
     backend.close()
@@ -220,7 +226,7 @@ def test_a_server_killed_in_mid_rollout_invents_nothing(servers, model, tokenize
             tokens = trace.tokens
             start = tokens.mask.index(1)
             with torch.no_grad():
-                exact = torch.log_softmax(model(torch.tensor([tokens.ids])).logits[0], -1)
+                exact = torch.log_softmax(recorded(torch.tensor([tokens.ids])).logits[0], -1)
             gap = max(abs(exact[place - 1, tokens.ids[place]].item() - tokens.logprobs[place])
                       for place in range(start, len(tokens.ids)) if tokens.mask[place])
             assert gap < 1e-3

@@ -258,3 +258,20 @@ def test_settings_refuse_what_is_no_server(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "5")
     with pytest.raises(UserError, match="4 servers for 5 ranks"):
         four.share()
+
+
+def test_a_served_checkpoint_is_a_policy_by_name(field, tmp_path):
+    from medcopilot.policies import load_policy
+    from medcopilot.train.model import CheckpointMeta, NanoShape, new_nano, save_checkpoint
+    from medcopilot.train.tokenizer import train_tokenizer
+
+    tokenizer = train_tokenizer(["how many patients"] * 9, 300)
+    save_checkpoint(new_nano(tokenizer, NanoShape(hidden=16, layers=1, heads=2, feed_forward=16, positions=32), seed=0), tokenizer,
+                    tmp_path / "sft", CheckpointMeta(profile="nano", policy_version=5))
+    double = field.double()
+    policy = field._keep(load_policy(f"served:{tmp_path / 'sft'}@{double.url}"))
+    [sampled] = act(policy, [IDS])
+    assert (sampled.policy_version, policy.name, policy.local) == (5, "sft", True)
+    for spec in ("served:here", f"served:{tmp_path}/none@http://a", f"served:{tmp_path}@http://a/v1", f"served:{tmp_path}@http://a,b"):
+        with pytest.raises(UserError, match=r"write served:FOLDER@URL|write it like http"):
+            load_policy(spec)
