@@ -41,7 +41,7 @@ class ServerSettings(Config):
     """Wait after a failed request; doubles each time."""
     wait_seconds: float = Field(60.0, ge=0)
     """How long a turn, or a sync, waits while no server can be used."""
-    sync_seconds: float = Field(600.0, gt=0)
+    sync_seconds: float = Field(300.0, gt=0)
     """Deadline of each step of a sync."""
     probe_limit: float | None = Field(None, gt=0)
     """Largest difference between a served and a trained logprob of the probe batch, in nats. None: 0.01 where both sides compute

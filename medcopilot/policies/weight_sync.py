@@ -4,7 +4,8 @@ Promises: after `spread` each server in use holds exactly the weights of the pac
 and has scored a probe batch like the trained model (the largest difference is returned); a server for which one of these failed
 takes no request until a later sync, or until it has been given the written weights. Turns that are in flight are waited for, so
 none is sampled under two versions (adapters: none can be, they have names).
-Does not cover: how bytes travel (`weight_transport`), models whose weights are spread over ranks (pass them gathered).
+Does not cover: how bytes travel (`weight_transport`, `weight_broadcast`), models whose weights are spread over ranks (pass them
+gathered).
 """
 
 from __future__ import annotations
@@ -28,11 +29,10 @@ from medcopilot.policies.server_settings import ServerSettings
 from medcopilot.policies.sync_probe import Difference
 from medcopilot.policies.vllm_pool import LOOK_SECONDS, Server, ServerPool
 from medcopilot.policies.vllm_protocol import Refused, TryElsewhere
+from medcopilot.policies.weight_broadcast import GlooTransport, NcclTransport
 from medcopilot.policies.weight_transport import (
     AdapterTransport,
     FileTransport,
-    GlooTransport,
-    NcclTransport,
     Package,
     ReloadTransport,
     Transport,
@@ -205,6 +205,7 @@ class WeightSync:
                 self._transport.forget(server)
             for again in (True, False):
                 try:
+                    await server.client.get("/health", LOOK_SECONDS)  # a frozen server is found before the long deadlines
                     await self.inspect(server)
                     gap = await self._load(server, package, self._transport)
                     await self.pool.readmit(server)

@@ -17,7 +17,7 @@ from medcopilot.policies import sync_probe
 from medcopilot.policies.base import Sampling
 from medcopilot.policies.vllm_plugin import gloo
 from medcopilot.policies.vllm_server import LoopThread
-from medcopilot.policies.weight_transport import both, in_thread
+from medcopilot.policies.weight_broadcast import both, in_thread
 
 IDS = [3, 4, 5]
 FILE_ROUTES = ["/pause?mode=keep", "/start_weight_update", "/update_weights", "/finish_weight_update",
