@@ -231,6 +231,10 @@ class EnginePolicy:
         self.version = fresh
         return fresh
 
+    def metrics(self) -> dict[str, float]:
+        """What a training step logs of its engine; nothing by default."""
+        return {}
+
     def close(self) -> None:
         """Stop the engine thread."""
         self.thread.close()

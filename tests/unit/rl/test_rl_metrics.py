@@ -138,7 +138,7 @@ def test_a_sample_shows_question_turns_and_outcome_and_no_control_characters(gro
     assert "rules" not in text
     assert "````\nprint('```')\n\\u001b[31mred\n````" in text
     assert "71\\u202e" in text
-    assert "reward 1.00" in text
+    assert "reward 1.10" in text
     assert "strict 1.00 (correct)" in text
     assert "\x1b" not in text
 
