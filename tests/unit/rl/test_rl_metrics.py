@@ -15,7 +15,7 @@ from medcopilot.train import loop
 from medcopilot.train.config import StageConfig
 from medcopilot.train.tracking import Tracker
 
-SETTINGS = RolloutSettings(groups=1, group_size=8, rewards={"outcome": 1.0})
+SETTINGS = RolloutSettings(groups=1, group_size=8)
 
 
 @pytest.fixture
