@@ -65,7 +65,7 @@ class TransformersPolicy(EnginePolicy):
             built.version = version
             return built
 
-        super().__init__(EngineThread(build, name=f"engine-{name}"), version)
+        super().__init__(EngineThread(build, name=f"engine-{name}"), version, self._max_length)
 
     @classmethod
     def from_checkpoint(cls, folder: Path | str, *, threads: int | None = None, **options: Any) -> TransformersPolicy:

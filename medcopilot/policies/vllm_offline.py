@@ -97,8 +97,8 @@ class VllmPolicy(EnginePolicy):
         self._about = {"dtype": dtype, "digest": digest}
         settings = {"dtype": dtype, **options}
         thread = EngineThread(lambda: VllmEngine(Path(folder), model_stops, version, settings), name=f"vllm-{name}")
-        super().__init__(thread, version)
-        self.thread.order(lambda engine: None, timeout=900.0)  # the folder has been read; errors of starting show here
+        # waits until the folder has been read; errors of starting show here
+        super().__init__(thread, version, thread.order(lambda engine: engine.max_length, timeout=900.0))
 
     @classmethod
     def from_checkpoint(cls, folder: Path | str, *, threads: int | None = None, **options: Any) -> VllmPolicy:

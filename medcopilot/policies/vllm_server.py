@@ -78,6 +78,11 @@ class ServerSession:
         self._thread, self._pool, self._stops = thread, pool, stops
         self._seat = Seat()
 
+    @property
+    def context(self) -> int:
+        """Tokens of a whole conversation that every server can hold; without a bound until one has said so."""
+        return min((server.max_length for server in self._pool.servers if server.max_length), default=2**31 - 1)
+
     async def act(self, ids: list[int], sampling: Sampling) -> Sampled:
         """Sample one turn after `ids`.
 
