@@ -14,7 +14,7 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PYTHONUNBUFFERED := 1
 
 BIN := .venv/bin
-READY := .venv/.ready-$(shell cat requirements/cpu.txt pyproject.toml .ci/setup | sha256sum | cut -c1-16)
+READY := .venv/.ready-$(shell cat requirements/cpu.txt requirements/deepspeed.txt pyproject.toml .ci/setup | sha256sum | cut -c1-16)
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -q
 FAST := not slow and not gpu and not vllm

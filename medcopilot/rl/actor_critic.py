@@ -88,6 +88,8 @@ class ActorCritic(nn.Module):
         self.entropy_gradient = entropy_gradient
         self.config = actor.config
         """Read by DeepSpeed's integration for its automatic values."""
+        self._no_split_modules = sorted({*(actor._no_split_modules or ()), *(critic._no_split_modules or ())})
+        """Read by accelerate for FSDP2's units: the decoder layers of both."""
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logprob, entropy (nats) and value of every token where the mask is 1, 0 elsewhere.

@@ -84,15 +84,18 @@ class PPOTrainer(loop.StageTrainer, Trainer):
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
             self.optimizer = joint_optimizer(self.model if model is None else model,
-                                             {"actor": self.config.optimizer, "critic": self.config.critic.optimizer})
+                                             {"actor": self.possible(self.config.optimizer),
+                                              "critic": self.possible(self.config.critic.optimizer)})
         return self.optimizer
+
+    def policy(self) -> Any:
+        return self.model.actor
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         if self.lr_scheduler is None:
-            inner = optimizer or self.optimizer
+            inner = loop.unwrapped(optimizer or self.optimizer)
             critic = self.config.critic
-            self.lr_scheduler = RoleSchedule(getattr(inner, "optimizer", inner), {"actor": self.config.optimizer,
-                                                                                  "critic": critic.optimizer},
+            self.lr_scheduler = RoleSchedule(inner, {"actor": self.config.optimizer, "critic": critic.optimizer},
                                              {"actor": critic.warmup_steps}, self.horizon.progress)
             self._created_lr_scheduler = True
         return self.lr_scheduler

@@ -47,16 +47,15 @@ def quantization(config: ModelConfig) -> Any:
                               bnb_4bit_compute_dtype=torch.bfloat16)
 
 
-def merged(model: Any, config: ModelConfig, work: Path, main: bool = True) -> Any:
-    """The plain model with the adapter of a peft model in its weights. Every rank must call it.
+def merged(model: Any, config: ModelConfig, work: Path) -> Any:
+    """The plain model with the adapter of a peft model in its weights.
 
     Args:
         work: folder for the adapter of a quantised model, which is merged into its parent, read again.
-        main: whether this rank writes the checkpoint; others get None of a quantised model.
     """
     if config.lora is None or config.lora.quantize is None:
         return model.merge_and_unload()
-    return merged_into_parent(model, config, work) if main else None
+    return merged_into_parent(model, config, work)
 
 
 def merged_into_parent(model: Any, config: ModelConfig, work: Path) -> Any:

@@ -1,11 +1,13 @@
 """Batches by token budget: rows of similar length together, so that little is padded.
 
 Promises: every epoch visits every row once; batches hold at most `budget` padded tokens (a longer row makes a batch of its
-own); the order depends on the seed and the epoch only; ranks get the same number of batches.
+own); the order depends on the seed and the epoch only; ranks take turns in it, so that what a step trains on is the same for one
+process with more accumulation.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,7 +28,7 @@ class TokenBatches(Sampler[list[int]]):
         Args:
             lengths: tokens of each row.
             budget: padded tokens per batch and rank.
-            total: batches in all; None: as many as `epochs` holds.
+            total: batches of this rank in all; None: as many as `epochs` holds.
             multiple: widths that batches are padded to.
             most_rows: rows per batch and rank at most.
         """
@@ -34,30 +36,26 @@ class TokenBatches(Sampler[list[int]]):
         self.widths = round_up(self.lengths, multiple)
         self.budget, self.seed, self.rank, self.world = budget, seed, rank, world
         self.most_rows = most_rows or len(self.lengths)
-        self.per_epoch = max(1, len(self.epoch(0)))
+        self.per_epoch = max(1, -(-len(self.epoch(0)) // world))
         self.total = total if total is not None else max(1, round(self.per_epoch * (epochs or 1.0)))
 
     def __len__(self) -> int:
         return self.total
 
     def __iter__(self) -> Iterator[list[int]]:
-        done = epoch = 0
-        while True:
-            for batch in self.epoch(epoch):
-                if done == self.total:
-                    return
-                yield batch
-                done += 1
-            epoch += 1
+        ours = itertools.islice(self._all(), self.rank, None, self.world)
+        return itertools.islice(ours, self.total)
+
+    def _all(self) -> Iterator[list[int]]:
+        """The batches of all ranks in their order, without end."""
+        for number in itertools.count():
+            yield from self.epoch(number)
 
     def epoch(self, number: int) -> list[list[int]]:
-        """This rank's batches of one epoch, shuffled."""
+        """All ranks' batches of one epoch, shuffled."""
         rng = np.random.default_rng([self.seed, number])
         batches = self._batches(self.lengths * (1 + 0.05 * rng.random(len(self.lengths))))  # neighbours change between epochs
-        order = rng.permutation(len(batches))
-        while len(order) % self.world:
-            order = np.append(order, order[: self.world - len(order) % self.world])
-        return [batches[i] for i in order[self.rank :: self.world]]
+        return [batches[i] for i in rng.permutation(len(batches))]
 
     def _batches(self, jitter: np.ndarray) -> list[list[int]]:
         """All rows, each in one batch. `jitter`: their lengths, a little off."""

@@ -56,7 +56,7 @@ class TrackingConfig(Config):
 class StageConfig(Config):
     """What every training stage has. A stage is one recipe file and writes one checkpoint."""
 
-    resume_ignores: ClassVar[frozenset[str]] = frozenset({"threads", "save_steps", "log_steps", "tracking"})
+    resume_ignores: ClassVar[frozenset[str]] = frozenset({"threads", "save_steps", "log_steps", "rank_seconds", "tracking"})
     """Keys that may change between two starts of one run: they do not change its result."""
 
     run: Path
@@ -79,6 +79,8 @@ class StageConfig(Config):
     """Steps between resumable states; None: none are kept and an interrupted run starts again."""
     log_steps: int = Field(20, ge=1)
     """Steps between two metric rows."""
+    rank_seconds: float = Field(1800.0, gt=0)
+    """Of several processes, how long one waits for another before the job ends."""
     tracking: TrackingConfig = TrackingConfig()
 
     @property

@@ -3,6 +3,7 @@
 Promises: running a finished stage again does nothing, running an interrupted one resumes from its last complete state, and
 changing the settings under either is refused with one sentence; the checkpoint appears whole; every log goes to
 `metrics/<name>.jsonl` and from there to the trackers of the recipe; nothing is sent anywhere unless the recipe says so.
+With several processes files are written by rank 0 alone, and the checkpoint has whole weights however the model was sharded.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 from env.errors import UserError
 from env.files import atomic_write
 from medcopilot.jsonl import append_row
+from medcopilot.train import parallel
 from medcopilot.train.adapters import merged
 from medcopilot.train.config import StageConfig, dump_config
 from medcopilot.train.flops import FlopMeter, decoders, peak_flops
 from medcopilot.train.folders import hold
+from medcopilot.train.launch import read_launch
 from medcopilot.train.model import META, CheckpointMeta, read_meta
 from medcopilot.train.optim import HorizonSchedule, make_optimizer
 from medcopilot.train.settings import OptimizerConfig
@@ -55,11 +58,12 @@ class StageResult(NamedTuple):
 
 
 def prepare_torch(config: StageConfig) -> None:
-    """Threads and seeds. More threads than free cores are slower than one: the default is `OMP_NUM_THREADS`, else 1.
+    """Processes, threads and seeds. More threads than free cores are slower than one: the default is `OMP_NUM_THREADS`, else 1.
 
     Raises:
-        UserError: a tracker is asked for that is not installed.
+        UserError: a tracker is asked for that is not installed, or a launch that would become something else.
     """
+    parallel.prepare(config)
     check_tracking(config)
     torch.set_num_threads(config.threads or int(os.environ.get("OMP_NUM_THREADS") or 1))
     disable_progress_bar()
@@ -181,6 +185,8 @@ class Progress(TrainerCallback):
         return found
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.barrier()  # complete when every rank has written its part
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             atomic_write(folder / STATE, json.dumps({"seconds": self.horizon.elapsed(),
@@ -209,21 +215,41 @@ class StageTrainer(Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
-            self.optimizer = make_optimizer(self.model if model is None else model, self.stage_optimizer)
+            self.optimizer = make_optimizer(self.model if model is None else model, self.possible(self.stage_optimizer))
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         if self.lr_scheduler is None:
-            inner = optimizer or self.optimizer
-            self.lr_scheduler = HorizonSchedule(getattr(inner, "optimizer", inner), self.stage_optimizer, self.horizon.progress)
+            inner = unwrapped(optimizer or self.optimizer)
+            self.lr_scheduler = HorizonSchedule(inner, self.stage_optimizer, self.horizon.progress)
             self._created_lr_scheduler = True
         return self.lr_scheduler
+
+    def possible(self, settings: OptimizerConfig) -> OptimizerConfig:
+        """The settings, or what stands in for them where the wrapper rules them out, which is said."""
+        if settings.name != "muon" or not self.is_deepspeed_enabled:
+            return settings
+        if self.is_world_process_zero():
+            print(f"ZeRO hands the optimiser flat pieces, and muon needs whole matrices: adamw trains all weights at lr "
+                  f"{settings.lr:g} instead", file=sys.stderr)
+        return settings.model_copy(update={"name": "adamw"})
+
+    def policy(self) -> Any:
+        """The part of the trained module that the checkpoint holds."""
+        return self.model
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """None: the card of a run is its report."""
 
     def _send_telemetry(self) -> None:
         """None: nothing leaves the machine."""
+
+
+def unwrapped(optimizer: Any) -> torch.optim.Optimizer:
+    """The optimiser inside accelerate's and DeepSpeed's wrappers."""
+    while hasattr(optimizer, "optimizer"):
+        optimizer = optimizer.optimizer
+    return optimizer
 
 
 def trainer_arguments(config: StageConfig, optimizer: OptimizerConfig, *, accumulation: int = 1) -> dict[str, Any]:
@@ -235,6 +261,8 @@ def trainer_arguments(config: StageConfig, optimizer: OptimizerConfig, *, accumu
         "learning_rate": optimizer.lr, "logging_steps": config.log_steps, "logging_nan_inf_filter": False,
         "save_strategy": "steps" if config.save_steps else "no", "save_steps": config.save_steps or 500, "save_total_limit": 2,
         "remove_unused_columns": False, "dataloader_pin_memory": torch.cuda.is_available(),
+        "ddp_timeout": int(config.rank_seconds), "ddp_find_unused_parameters": False,
+        "log_level_replica": "error",
     }
 
 
@@ -258,6 +286,10 @@ def finished(config: StageConfig, recipe: str) -> bool:
     Raises:
         UserError: it is there, but from other settings, data or parent.
     """
+    return parallel.on_first(lambda: _finished(config, recipe))
+
+
+def _finished(config: StageConfig, recipe: str) -> bool:
     if not (config.checkpoint / META).is_file():
         return False
     if read_meta(config.checkpoint).recipe != recipe:
@@ -271,27 +303,37 @@ def resumable(config: StageConfig, recipe: str) -> Path | None:
     """The last complete state of an interrupted stage, None for a fresh start.
 
     Raises:
-        UserError: the interrupted stage had other settings, or another process is at it.
+        UserError: the interrupted stage had other settings or other processes, or another process is at it.
     """
-    if os.environ.get("RANK", "0") == "0":
-        hold(config.work)
+    return parallel.on_first(lambda: _resumable(config, recipe))
+
+
+def _resumable(config: StageConfig, recipe: str) -> Path | None:
+    hold(config.work)
     record = config.work / "recipe.json"
+    launch = str(read_launch())
     if record.is_file():
-        if json.loads(record.read_text(encoding="utf-8")).get("recipe") != recipe:
+        before = json.loads(record.read_text(encoding="utf-8"))
+        if before.get("recipe") != recipe:
             raise UserError(f"{config.work}: a run with other settings, data or parent was interrupted here: set another `name` or "
                             "`run`, or delete that folder to start again")
         states = [path for path in config.work.glob("checkpoint-*") if (path / STATE).is_file()]
+        if states and before.get("launch", launch) != launch:
+            raise UserError(f"{config.work}: the run that was interrupted here had {before['launch']}, and this one has {launch}: "
+                            "start it as before, or delete that folder to start again")
         if states:
             return max(states, key=lambda path: int(path.name.split("-")[1]))
     forget(config, 0)
     shutil.rmtree(config.work, ignore_errors=True)
-    atomic_write(record, json.dumps({"recipe": recipe}))
+    atomic_write(record, json.dumps({"recipe": recipe, "launch": launch}))
     return None
 
 
 def train(trainer: Any, config: StageConfig, horizon: Horizon, progress: Progress, state: Path | None) -> None:
     """Run the trainer to the end of the horizon, from `state` when the stage was interrupted."""
     trainer.remove_callback(PrinterCallback)
+    parallel.keep_precision(trainer)
+    trainer.add_callback(parallel.SayWhatIsInForce(trainer, config.name))
     trainer.add_callback(progress)
     used = json.loads((state / STATE).read_text(encoding="utf-8")) if state else {"seconds": 0.0, "tokens": 0}
     step = int(state.name.split("-")[1]) if state else 0
@@ -311,19 +353,15 @@ def train(trainer: Any, config: StageConfig, horizon: Horizon, progress: Progres
 
 
 def finish(trainer: Any, tokenizer: Any, config: Any, meta: CheckpointMeta) -> None:
-    """Write the final checkpoint, whole, and clear the resumable state."""
+    """Write the final checkpoint, whole and in `config.model.dtype`, and clear the resumable state. All ranks call it; rank 0
+    writes."""
     final = config.work / "final"
-    shutil.rmtree(final, ignore_errors=True)
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if hasattr(model, "merge_and_unload"):
-        plain = merged(model, config.model, config.work, trainer.is_world_process_zero())
-        if trainer.is_world_process_zero():
-            plain.save_pretrained(final)
-    else:
-        trainer.save_model(str(final))
-    trainer.accelerator.wait_for_everyone()
-    if trainer.is_world_process_zero():
-        (final / "training_args.bin").unlink(missing_ok=True)
+    model = parallel.whole_model(trainer.policy(), config.model.dtype)
+    if model is not None:
+        shutil.rmtree(final, ignore_errors=True)
+        if hasattr(model, "merge_and_unload"):
+            model = merged(model, config.model, config.work)
+        model.save_pretrained(final)
         tokenizer.save_pretrained(final)
         atomic_write(final / "recipe.yaml", dump_config(config))
         atomic_write(final / META, meta.model_dump_json(indent=2) + "\n")

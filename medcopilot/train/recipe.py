@@ -1,7 +1,8 @@
 """The command line that every recipe shares.
 
-Promises: `python recipes/<stage>.py FILE.yaml [--dry-run] [--max-steps N] [key=value ...]`; `--dry-run` prints the resolved
-configuration and does nothing; bad input is one sentence on stderr and exit code 2.
+Promises: `python recipes/<stage>.py FILE.yaml [--dry-run] [--max-steps N] [key=value ...]`, or `--config FILE.yaml` in place of the
+first word; `--dry-run` prints the resolved configuration and does nothing; bad input is one sentence on stderr and exit code 2.
+One of several processes says when another is gone (exit code 1).
 """
 
 from __future__ import annotations
@@ -9,33 +10,48 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from env.errors import UserError
 from medcopilot.train.config import StageConfig, dump_config, load_config
+from medcopilot.train.launch import lost_process
 
 S = TypeVar("S", bound=StageConfig)
 
 
 def run_recipe(cls: type[S], train: Callable[[S], Any], doc: str, argv: Sequence[str] | None = None) -> int:
     """Parse, load, and call `train(config)`. Returns the exit code. `doc`: the recipe's docstring, shown by `--help`."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", help="YAML file of the run, e.g. recipes/nano/sft.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="replace single values, e.g. optimizer.lr=0.01")
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter,
+                                     usage="%(prog)s (FILE.yaml | --config FILE.yaml) [--dry-run] [--max-steps N] [key=value ...]")
+    parser.add_argument("words", nargs="*", metavar="FILE.yaml key=value",
+                        help="the YAML file of the run, e.g. recipes/nano/sft.yaml, and single values, e.g. optimizer.lr=0.01")
+    parser.add_argument("--config", metavar="FILE.yaml", help="the same as FILE.yaml as the first word")
     parser.add_argument("--dry-run", action="store_true", help="print the resolved configuration and stop")
     parser.add_argument("--max-steps", type=int, metavar="N", help="stop after N optimiser steps (same as max_steps=N)")
     args = parser.parse_intermixed_args(argv)
-    overrides = [*args.overrides, *([f"max_steps={args.max_steps}"] if args.max_steps is not None else [])]
+    recipe, words = (args.config, args.words) if args.config else (args.words[0], args.words[1:]) if args.words else (None, [])
+    if recipe is None:
+        parser.error("a recipe is missing: name its file, e.g. recipes/nano/sft.yaml")
+    overrides = [*words, *([f"max_steps={args.max_steps}"] if args.max_steps is not None else [])]
     try:
-        config = load_config(cls, args.recipe, overrides)
+        config = load_config(cls, recipe, overrides)
         if args.dry_run:
-            print(f"# {args.recipe}, digest {config.digest()}\n{dump_config(config)}", end="")
+            print(f"# {recipe}, digest {config.digest()}\n{dump_config(config)}", end="")
         else:
             train(config)
     except UserError as error:
+        if os.environ.get("RANK", "0") != "0":
+            time.sleep(3)  # what is wrong for all is said once: the launcher ends this process when rank 0 has said it
         print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
         return 2
+    except RuntimeError as error:
+        lost = lost_process(error)
+        if lost is None:
+            raise
+        print(f"{os.path.basename(sys.argv[0])}: {lost}", file=sys.stderr, flush=True)
+        os._exit(1)  # the group's own clean-up would wait for the process that is gone
     except OSError as error:
         if error.errno != 28:
             raise

@@ -25,6 +25,7 @@ from medcopilot.train import loop
 from medcopilot.train.adapters import peft_settings
 from medcopilot.train.batches import IGNORE, PadRight, SftRows, TokenBatches
 from medcopilot.train.chunked_loss import chunked_cross_entropy, use_chunked_head
+from medcopilot.train.launch import read_launch
 from medcopilot.train.model import Checkpoint
 from medcopilot.train.packing import PackedBatches, PackRows, prepare_attention
 from medcopilot.train.policy import check_tokenizer, check_vocabulary, load_policy, recipe_digest
@@ -112,7 +113,7 @@ def _build(config: SftConfig, arguments: TrlConfig, source: Checkpoint, rows: li
     world, rank = arguments.world_size, arguments.process_index
     lengths = [len(row["input_ids"]) for row in rows]
     cpu = arguments.device.type == "cpu"
-    compact = cpu and world == 1 and config.model.lora is None
+    compact = cpu and read_launch().plain and config.model.lora is None  # it calls parts of the model, past any wrapper
     collator = _collator(config, source, compact, arguments.device.type)
 
     def batches(total: int | None) -> TokenBatches:

@@ -65,7 +65,7 @@ def test_one_round_ahead_runs(workshop) -> None:
 @pytest.mark.parametrize("stage", ["grpo", "ppo"])
 def test_a_killed_run_goes_on_with_the_same_curve(workshop, dumped, stage) -> None:
     """Killed at a random moment; with a round of several steps, states are written between rounds only."""
-    several = ("loss.iterations=2") if stage == "grpo" else ("loss.epochs=2", *QUICK[3:4])
+    several = ("loss.iterations=2",) if stage == "grpo" else ("loss.epochs=2", *QUICK[3:4])
     overrides = ("max_steps=8", "save_steps=1", f"replay={dumped}", "bf16=false", *several)
     workshop.run(stage, f"{stage}-whole", *overrides)
     process = workshop.start(stage, f"{stage}-cut", *overrides)

@@ -21,7 +21,7 @@ PACKAGES = ("medcopilot", "env", "rewards")
 
 
 def lock() -> dict[str, str]:
-    lines = (ROOT / "requirements" / "cpu.txt").read_text().splitlines()
+    lines = [line for name in ("cpu.txt", "deepspeed.txt") for line in (ROOT / "requirements" / name).read_text().splitlines()]
     pins = [line.split("==") for line in lines if line and not line.startswith("#")]
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins}
 

@@ -24,6 +24,18 @@ def test_an_epoch_visits_every_row_once_within_the_budget(sizes: list[int], budg
 
 
 @settings(deadline=None)
+@given(lengths, st.integers(20, 300), st.integers(1, 4), st.integers(1, 3), st.integers(1, 9))
+def test_ranks_together_train_on_what_one_process_accumulates(sizes: list[int], budget: int, world: int, accumulation: int,
+                                                              steps: int) -> None:
+    ranks = [list(TokenBatches(sizes, budget, total=steps * accumulation, seed=3, rank=rank, world=world)) for rank in range(world)]
+    alone = list(TokenBatches(sizes, budget, total=steps * accumulation * world, seed=3))
+    for step in range(steps):
+        together = [batch for rank in ranks for batch in rank[step * accumulation : (step + 1) * accumulation]]
+        size = accumulation * world
+        assert sorted(together) == sorted(alone[step * size : (step + 1) * size])
+
+
+@settings(deadline=None)
 @given(lengths, st.integers(20, 300), st.integers(1, 4))
 def test_ranks_get_equally_many_batches_and_miss_nothing(sizes: list[int], budget: int, world: int) -> None:
     ranks = [TokenBatches(sizes, budget, epochs=1, seed=3, rank=rank, world=world) for rank in range(world)]

@@ -132,3 +132,14 @@ def test_every_sft_and_dpo_recipe_loads(path: Path) -> None:
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert any("Hardware" in line for line in header)
     assert any("Global batch" in line for line in header)
+
+
+def test_the_recipe_is_the_first_word_or_the_option(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[Recipe] = []
+    file = str(recipe)
+    for words in ([file, "max_steps=4"], ["--config", file, "--max-steps", "4"], ["max_steps=4", "--config", file]):
+        assert run_recipe(Recipe, seen.append, "", words) == 0
+    assert [config.max_steps for config in seen] == [4, 4, 4]
+    with pytest.raises(SystemExit, match="2"):
+        run_recipe(Recipe, seen.append, "", ["--max-steps", "4"])
+    assert "a recipe is missing" in capsys.readouterr().err

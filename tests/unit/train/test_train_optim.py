@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 
 from medcopilot.train.loop import Horizon
 from medcopilot.train.optim import BatchedMuon, HorizonSchedule, MuonAdamW, make_optimizer, rate
@@ -116,3 +119,39 @@ def test_the_horizon_that_ends_first_counts() -> None:
     assert horizon.progress(300, elapsed=0.0) == 1.0
     horizon.start(before=6.0)
     assert horizon.progress(0) >= 0.6
+
+
+def test_muon_and_adamw_are_one_optimiser_to_a_sharded_checkpoint() -> None:
+    """torch.distributed.checkpoint lets an optimiser without state make a step, and names parameters by their modules."""
+    model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Linear(8, 24))
+    other = copy.deepcopy(model)
+    ours, theirs = (make_optimizer(m, OptimizerConfig(warmup_steps=0)) for m in (model, other))
+    for seed in (0, 1):
+        step_on_random_gradients(ours, list(model.parameters()), seed)
+    ours.zero_grad()
+    before = copy.deepcopy(ours.state_dict())
+    kept = copy.deepcopy(get_optimizer_state_dict(model, ours))
+    torch.testing.assert_close(ours.state_dict(), before)  # saving moved nothing
+    other.load_state_dict(model.state_dict())
+    set_optimizer_state_dict(other, theirs, kept)
+    for m, optimizer in ((model, ours), (other, theirs)):
+        step_on_random_gradients(optimizer, list(m.parameters()), 2)
+    for left, right in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(left, right)
+
+
+def test_a_joint_optimiser_steps_and_keeps_what_a_wrapper_leaves_it() -> None:
+    """DeepSpeed takes all groups but one away for a step, and sets states of parameters that it made itself."""
+    params = parameters()
+    optimizer = MuonAdamW(params[:2], params[2:], OptimizerConfig())
+    before = [p.detach().clone() for p in params]
+    every = optimizer.param_groups
+    for p in params:
+        p.grad = torch.ones_like(p)
+    optimizer.param_groups = [every[1]]
+    optimizer.step()
+    optimizer.param_groups = every
+    assert [torch.equal(p, old) for p, old in zip(params, before, strict=True)] == [True, True, False, False]
+    assert optimizer.state[params[3]]["step"] == 1
+    optimizer.state.setdefault(params[0], {})["momentum_buffer"] = torch.zeros_like(params[0])
+    assert set(optimizer.state_dict()["state"]) == {0, 2, 3}
