@@ -24,6 +24,7 @@ from medcopilot.policies.base import ChatReply, Sampling
 from medcopilot.policies.expert import ExpertPolicy
 from medcopilot.train.config import StageConfig
 from medcopilot.train.model import CheckpointMeta
+from medcopilot.train.settings import ModelConfig
 
 S = TypeVar("S", bound=StageConfig)
 
@@ -52,7 +53,8 @@ def shape_of(checkpoint: str | None) -> Shape:
         heads, keys = about["num_attention_heads"], about.get("num_key_value_heads") or about["num_attention_heads"]
         return Shape(f"heads{heads // keys}{'-tied' if about.get('tie_word_embeddings') else ''}", heads // keys,
                      bool(about.get("tie_word_embeddings")))
-    sizes = {"0.5b": Shape("0.5b", 7, True), "1.5b": Shape("1.5b", 6, True), "3b": Shape("3b", 8, True), "14b": Shape("14b", 5, False)}
+    sizes = {"0.5b": Shape("0.5b", 7, True), "1.5b": Shape("1.5b", 6, True), "3b": Shape("3b", 8, True),
+             "14b": Shape("14b", 5, False)}
     name = (checkpoint or "").lower()
     return next((shape for size, shape in sizes.items() if f"-{size}" in name), Shape("7b", 7, False))
 
@@ -65,9 +67,10 @@ def shrink(config: S) -> S:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("--shrink runs in one process: start the recipe with python, not with accelerate")
-    profile = config.model.profile or ("nano" if "nano" in str(config.run) + str(config.model.checkpoint) else "full")  # type: ignore[attr-defined]
-    shape = shape_of(config.model.checkpoint)  # type: ignore[attr-defined]
-    shop = Path("runs") / "shrink" / f"{shape.name}-{profile}"
+    model: ModelConfig = config.model  # type: ignore[attr-defined]
+    profile = model.profile or ("nano" if "nano" in f"{config.run} {model.checkpoint}" else "full")
+    shape = shape_of(model.checkpoint)
+    shop = Path("runs").resolve() / "shrink" / f"{shape.name}-{profile}"
     print(f"shrink: {STEPS} steps at toy width ({shape.heads} query heads per key head), prepared in {shop}", file=sys.stderr)
     prepare(shop, shape, profile)
     run = shop / "run"
@@ -75,14 +78,14 @@ def shrink(config: S) -> S:
         shutil.rmtree(leftover, ignore_errors=True)
     body = config.model_dump(mode="json")
     changes: dict[str, Any] = {"run": str(run), "max_steps": STEPS, "max_seconds": None, "save_steps": None, "log_steps": 1}
-    model = {"checkpoint": str(shop / "toy"), "tokenizer": None, "profile": profile}
+    weights = {"checkpoint": str(shop / "toy"), "tokenizer": None, "profile": profile}
     if "rollouts" in body:
         changes |= _online(body, shop)
-        model["checkpoint"] = str(shop / "toy-short")
+        weights["checkpoint"] = str(shop / "toy-short")
     else:
         changes["data"] = str(shop / f"{'dpo' if 'beta' in body else 'verifier' if 'held_out' in body else 'sft'}.jsonl")
         changes |= {"max_length": None, "epochs": body["epochs"] or 1} | ({"held_out": 0.5} if "held_out" in body else {})
-    changes["model"] = body["model"] | model
+    changes["model"] = body["model"] | weights
     return type(config).model_validate(body | changes)
 
 
