@@ -41,7 +41,7 @@ def load_policy(spec: str, *, seed: int = 0, detours: float = 0.3, licences: Map
         return _served(spec, dict(licences or {}), options)
     folder = Path(spec.removeprefix("vllm:"))
     if not folder.is_dir():
-        raise UserError(f"policy {spec!r} is none of expert, openai:MODEL@URL, served:FOLDER@URL, checkpoint folder: check the path")
+        raise UserError(f"policy {spec!r} is no expert, openai:MODEL@URL, served:FOLDER@URL or checkpoint folder: check the path")
     if spec.startswith("vllm:"):
         from medcopilot.policies.vllm_offline import VllmPolicy
 
