@@ -77,9 +77,13 @@ class TokenTalk:
         self.tokens.logprobs += [0.0] * len(ids) if logprobs is None else logprobs
         self.tokens.versions += [version] * len(ids)
 
+    def _context(self, limits: Limits) -> int:
+        """The task's limit, or the model's own where it ends earlier: an agent that cannot go on has failed, not our machinery."""
+        return min(limits.context_tokens, self.session.context)
+
     async def say(self, sampling: Sampling, limits: Limits) -> Said | None:
         """One sampled turn; None when the context has no room left."""
-        room = limits.context_tokens - len(self.tokens.ids)
+        room = self._context(limits) - len(self.tokens.ids)
         if room < 1:
             return None
         budget = min(limits.turn_tokens, room)
@@ -97,7 +101,7 @@ class TokenTalk:
         self.messages.append({"role": "user", "content": text})
         closed = bool(self.tokens.ids) and self.tokens.ids[-1] == self.renderer.end
         ids = self.renderer.observation(text, closed=closed)
-        if len(self.tokens.ids) + len(ids) >= limits.context_tokens:
+        if len(self.tokens.ids) + len(ids) >= self._context(limits):
             return False
         self._extend(ids)
         return True

@@ -51,6 +51,8 @@ class TokenSession(Protocol):
     """One episode of a token policy."""
 
     kind: ClassVar[str]  # "token"
+    context: int
+    """Tokens of a whole conversation that the model can hold."""
 
     async def act(self, ids: list[int], sampling: Sampling) -> Sampled:
         """Sample one turn after `ids`, the whole conversation so far."""

@@ -188,7 +188,8 @@ class EngineSession:
 
     kind: ClassVar[str] = "token"
 
-    def __init__(self, thread: EngineThread) -> None:
+    def __init__(self, thread: EngineThread, context: int) -> None:
+        self.context = context
         self._thread = thread
         self._number = thread.new_session()
 
@@ -216,13 +217,15 @@ class EnginePolicy:
     needs_privileged = False
     local = True
 
-    def __init__(self, thread: EngineThread, version: int) -> None:
+    def __init__(self, thread: EngineThread, version: int, context: int) -> None:
         self.thread = thread
         self.version = version
+        self.context = context
+        """Tokens of a whole conversation that the model can hold."""
 
     def session(self, view: TaskView, privileged: TaskKey | None = None) -> EngineSession:
         """A session for one episode."""
-        return EngineSession(self.thread)
+        return EngineSession(self.thread, self.context)
 
     def update(self, version: int | None = None) -> int:
         """Serve the followed model's present weights; waits until nothing is in flight. Returns the new version."""
@@ -230,6 +233,10 @@ class EnginePolicy:
         self.thread.order(lambda engine: engine.refresh(fresh))
         self.version = fresh
         return fresh
+
+    def metrics(self) -> dict[str, float]:
+        """What a training step logs of its engine; nothing by default."""
+        return {}
 
     def close(self) -> None:
         """Stop the engine thread."""

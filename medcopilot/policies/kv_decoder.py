@@ -119,14 +119,14 @@ class KvDecoder:
         shape = (self.slots, self.kv_heads, capacity, self.head_dim)
         for caches in (self._keys, self._values):
             for index in range(len(self._layers)):
-                bigger = torch.zeros(shape, device=self.device)
+                bigger = torch.zeros(shape, device=self.device, dtype=torch.float32)
                 if self.capacity:
                     bigger[:, :, : self.capacity] = caches[index]
                     caches[index] = bigger
                 else:
                     caches.append(bigger)
         positions = torch.arange(capacity, device=self.device)[None]
-        cos, sin = self.model.get_decoder().rotary_emb(torch.zeros(1, device=self.device), positions)
+        cos, sin = self.model.get_decoder().rotary_emb(torch.zeros(1, device=self.device, dtype=torch.float32), positions)
         self._cos, self._sin = cos[0], sin[0]
         self.capacity = capacity
 
@@ -218,7 +218,7 @@ class KvDecoder:
         if span:
             limits = torch.zeros(span, dtype=torch.long, device=self.device)
             limits[index] = where
-        mask = torch.zeros(len(limits), 1, length, device=self.device)
+        mask = torch.zeros(len(limits), 1, length, device=self.device, dtype=torch.float32)
         mask.masked_fill_(torch.arange(length, device=self.device) > limits[:, None, None], float("-inf"))
         return _Rows(index, span, length, mask)
 
@@ -258,7 +258,7 @@ class KvDecoder:
         hidden, cos, sin = self._embedding[ids], self._cos[positions, None], self._sin[positions, None]
         for index, layer in enumerate(self._layers):
             query, key, value = self._project(hidden, layer, cos, sin)
-            mixed = torch.empty(len(hidden), self.heads * self.head_dim, device=self.device)
+            mixed = torch.empty(len(hidden), self.heads * self.head_dim, device=self.device, dtype=torch.float32)
             for piece, end in zip(pieces, ends.tolist(), strict=True):
                 own = slice(end - len(piece.ids), end)
                 mixed[own] = self._attend_piece(index, piece, query[own], key[own], value[own])

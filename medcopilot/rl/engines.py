@@ -17,6 +17,11 @@ def make_policy(config: OnlineConfig, source: Checkpoint) -> Any:
     settings, renderer = config.engine, ChatRenderer(source.tokenizer)
     options: dict[str, Any] = {"dtype": settings.dtype, "name": config.name, "version": source.meta.policy_version}
     options |= settings.options
+    if settings.kind == "vllm_server" and settings.servers is not None:
+        from medcopilot.policies.vllm_server import VllmServerPolicy
+
+        del options["dtype"]  # the servers' own
+        return VllmServerPolicy.from_model(source.model, source.tokenizer, renderer, settings.servers.share(), **options)
     if settings.kind == "vllm":
         from medcopilot.policies.vllm_offline import VllmPolicy
 

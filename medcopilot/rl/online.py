@@ -36,7 +36,8 @@ def run_online(config: OnlineConfig, arguments: Any, build: Callable[..., Any]) 
         arguments: the trainer's; made before weights are loaded, since under ZeRO-3 they decide how that is done.
         build: `(config, arguments, checkpoint, source)`, the trainer; its `progress` is told of tokens.
     """
-    check_scorer(config.rollouts.verifier)
+    if config.replay is None:  # a replayed round has its rewards
+        check_scorer(config.rollouts.verifier)
     checkpoint = load_policy(config.model, config.seed)
     recipe = hashlib.blake2b(f"{config.digest()}/{checkpoint.digest}".encode(), digest_size=8).hexdigest()
     if loop.finished(config, recipe):

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from env.datasets import BuildRequest
+from medcopilot.policies.server_settings import ServerSettings
 from medcopilot.rl.advantages import Scale
 from medcopilot.rl.tasks import Priority
 from medcopilot.train.config import Config, StageConfig
@@ -22,11 +23,22 @@ from rewards.shaping import check_weights
 class EngineSettings(Config):
     """What generates."""
 
-    kind: Literal["transformers", "vllm"] = "transformers"
+    kind: Literal["transformers", "vllm", "vllm_server"] = "transformers"
+    """`vllm_server`: the servers named under `servers`; the other two generate in this process."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the engine's linear layers. The nearer to the trainer's arithmetic, the smaller `mismatch/*` in the metrics."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Passed to the policy's constructor."""
+    servers: ServerSettings | None = None
+    """Addresses, deadlines and weight sync of `vllm_server`; each rank takes its own share of them."""
+
+    @model_validator(mode="after")
+    def _servers_that_learn(self) -> EngineSettings:
+        if (self.servers is not None) != (self.kind == "vllm_server"):
+            raise ValueError("servers (with urls and sync) belongs to kind: vllm_server, and only to it")
+        if self.servers is not None and self.servers.sync == "none":
+            raise ValueError("servers.sync is none: choose gloo, nccl, file, reload or lora, so that new weights reach the servers")
+        return self
 
 
 class RolloutSettings(Config):

@@ -16,18 +16,19 @@ from env.task import Limits
 from medcopilot.loops import looping_turns
 from medcopilot.trace import Trace
 from rewards.shaping import Rollout
+from rewards.types import Variant
 
 Scorer = Callable[[list[Trace]], list[float]]
 """One score in [0, 1] per trace: the probability that its submission is correct."""
 
 
-def rollout_of(trace: Trace, limits: Limits, verifier: float | None = None, grader: str = "strict") -> Rollout:
+def rollout_of(trace: Trace, limits: Limits, verifier: float | None = None, grader: Variant = "strict") -> Rollout:
     """What reward terms look at.
 
     Args:
         limits: those that the episode was played under.
         verifier: the trace's score by a verifier, None without one.
-        grader: whose verdict is the outcome.
+        grader: whose verdict is the score.
     """
     turns = len(trace.turns)
     return Rollout(
@@ -38,21 +39,21 @@ def rollout_of(trace: Trace, limits: Limits, verifier: float | None = None, grad
         loop_share=len(looping_turns(trace)) / turns if turns else 0.0, verifier=verifier)
 
 
-def graded_score(trace: Trace, grader: str = "strict") -> float | None:
+def graded_score(trace: Trace, grader: Variant = "strict") -> float | None:
     """The grade; None also for a rollout without a single sampled token: there is nothing to reinforce."""
     if trace.stop == "infrastructure" or trace.tokens is None or not any(trace.tokens.mask):
         return None
     return trace.grades[grader].score
 
 
-async def scores_of(traces: Sequence[Trace], score: Scorer | None) -> list[float | None]:
+async def scores_of(traces: Sequence[Trace], score: Scorer | None, grader: Variant = "strict") -> list[float | None]:
     """The verifier's scores, beside the event loop; None where there is no verifier or no grade to go with it.
 
     Raises:
         EngineError: the verifier did not give one number in [0, 1] per trace.
     """
     found: list[float | None] = [None] * len(traces)
-    asked = [i for i, trace in enumerate(traces) if graded_score(trace) is not None]
+    asked = [i for i, trace in enumerate(traces) if graded_score(trace, grader) is not None]
     if score is None or not asked:
         return found
     given = await asyncio.to_thread(score, [traces[i] for i in asked])

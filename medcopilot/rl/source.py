@@ -41,13 +41,14 @@ class LiveSource:
         sync: makes the engine serve the trainer's present weights; returns their version.
         ahead: rounds that are played in advance: 0 or 1.
         dump: folder to write every round to.
+        engine: what the engine has to say once per round, e.g. how well served and trained weights agree.
     """
 
     def __init__(self, stream: TrajectoryStream, sync: Callable[[], int], *, ahead: int = 0, rank: int = 0, world: int = 1,
-                 dump: Path | None = None) -> None:
+                 dump: Path | None = None, engine: Callable[[], dict[str, float]] = dict) -> None:
         self.stream, self.sync = stream, sync
         self.rank, self.world, self.dump = rank, world, dump
-        self.ahead = ahead
+        self.ahead, self.engine = ahead, engine
         self.rounds = self.episodes = 0
         self._synced: int | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="rollouts") if ahead else None
@@ -71,7 +72,7 @@ class LiveSource:
         if self._pool is not None:
             self._coming = self._pool.submit(self.stream.next)
         settings = self.stream.settings
-        metrics = {**harvest.metrics, "time/wait": waited, "staleness": float(stale), **synced}
+        metrics = {**harvest.metrics, "time/wait": waited, "staleness": float(stale), **synced, **self.engine()}
         played = Round(rows_of(harvest.groups), settings.groups * settings.group_size * self.world, metrics, harvest.played)
         episodes = sum(len(group.traces) for group in harvest.played)
         self.episodes += episodes
@@ -137,7 +138,8 @@ def open_source(config: OnlineConfig, source: Checkpoint, rank: int = 0, world: 
         stream = TrajectoryStream(engine, sampler, settings, profile=profile, turn_limit=_turn_limit(tasks[0], profile),
                                   on_trace=keep, seed=config.seed * 1009 + rank, score=open_scorer(settings.verifier))
         dump = config.run / "rollouts" / config.name if config.dump else None
-        live = LiveSource(stream, policy.update, ahead=settings.staleness, rank=rank, world=world, dump=dump)
+        live = LiveSource(stream, policy.update, ahead=settings.staleness, rank=rank, world=world, dump=dump,
+                          engine=policy.metrics)
         stack.callback(live.close)
         yield live
 

@@ -202,7 +202,7 @@ class TrajectoryStream:
             return trace
 
         traces = await asyncio.gather(*(one(sample) for sample in range(settings.group_size)))
-        verified = await scores_of(traces, self.score)
+        verified = await scores_of(traces, self.score, settings.grader)
         return judge(task, list(traces), settings, self.turn_limit, profile=self.profile, verified=verified)
 
     def _note(self, group: Group) -> Group:

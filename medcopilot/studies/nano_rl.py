@@ -33,9 +33,12 @@ class Budget:
     grpo_rate: float = 0.2
     ppo_rate: float = 0.1
     """Learning rates at the start, chosen on development tasks."""
+    extra: tuple[str, ...] = ()
+    """Further changes to every online recipe."""
 
 
-TINY = Budget(episodes=400)
+TINY = Budget(episodes=200, extra=("rollouts.filter=false", "rollouts.max_groups=36"))
+"""Its policy solves nothing: only that every step runs is seen."""
 
 ABLATIONS = {
     "grpo-observations": ("loss.observations=true",),
@@ -86,7 +89,7 @@ class NanoRlStudy(Study):
         data = json.dumps({key: request.model_dump(mode="json") for key, request in self.builds.items()})
         steps.recipe(stage, self.threads, f"builds={data}", f"model.checkpoint={self.checkpoint(start)}", f"run={self.out}",
                      f"name={name}", f"seed={seed}", "max_seconds=null", f"max_episodes={self.budget.episodes}",
-                     f"optimizer.lr={rate}", *changes)
+                     f"optimizer.lr={rate}", *self.budget.extra, *changes)
 
     def _done(self, names: Sequence[str]) -> list[str]:
         """Those that have been evaluated."""

@@ -1,8 +1,8 @@
 """The command line that every recipe shares.
 
-Promises: `python recipes/<stage>.py FILE.yaml [--dry-run] [--max-steps N] [key=value ...]`, or `--config FILE.yaml` in place of the
-first word; `--dry-run` prints the resolved configuration and does nothing; bad input is one sentence on stderr and exit code 2.
-One of several processes says when another is gone (exit code 1).
+Promises: `python recipes/<stage>.py FILE.yaml [--dry-run] [--shrink] [--max-steps N] [key=value ...]`, or `--config FILE.yaml` in
+place of the first word; `--dry-run` prints the resolved configuration and does nothing, `--shrink` runs two steps at toy width; bad
+input is one sentence on stderr and exit code 2. One of several processes says when another is gone (exit code 1).
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ S = TypeVar("S", bound=StageConfig)
 def run_recipe(cls: type[S], train: Callable[[S], Any], doc: str, argv: Sequence[str] | None = None) -> int:
     """Parse, load, and call `train(config)`. Returns the exit code. `doc`: the recipe's docstring, shown by `--help`."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     usage="%(prog)s (FILE.yaml | --config FILE.yaml) [--dry-run] [--max-steps N] [key=value ...]")
+                                     usage="%(prog)s (FILE.yaml | --config FILE.yaml) [--dry-run | --shrink] [--max-steps N] "
+                                           "[key=value ...]")
     parser.add_argument("words", nargs="*", metavar="FILE.yaml key=value",
                         help="the YAML file of the run, e.g. recipes/nano/sft.yaml, and single values, e.g. optimizer.lr=0.01")
     parser.add_argument("--config", metavar="FILE.yaml", help="the same as FILE.yaml as the first word")
     parser.add_argument("--dry-run", action="store_true", help="print the resolved configuration and stop")
+    parser.add_argument("--shrink", action="store_true", help="two steps at toy width on random weights and a few synthetic tasks")
     parser.add_argument("--max-steps", type=int, metavar="N", help="stop after N optimiser steps (same as max_steps=N)")
     args = parser.parse_intermixed_args(argv)
     recipe, words = (args.config, args.words) if args.config else (args.words[0], args.words[1:]) if args.words else (None, [])
@@ -38,10 +40,15 @@ def run_recipe(cls: type[S], train: Callable[[S], Any], doc: str, argv: Sequence
     code = 0
     try:
         config = load_config(cls, recipe, overrides)
-        if not args.dry_run:
+        if args.dry_run:
+            if _first():
+                print(f"# {recipe}, digest {config.digest()}\n{dump_config(config)}", end="")
+        elif args.shrink:
+            from medcopilot.train.shrink import shrink  # it knows every kind of recipe, and how to make data for it
+
+            train(shrink(config))
+        else:
             train(config)
-        elif _first():
-            print(f"# {recipe}, digest {config.digest()}\n{dump_config(config)}", end="")
     except UserError as error:
         code = _refuse(str(error))
     except RuntimeError as error:

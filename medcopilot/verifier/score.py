@@ -171,7 +171,7 @@ def read_record(folder: Path) -> VerifierRecord:
     path = folder / RECORD
     if not path.is_file():
         raise UserError(f"{folder}: this is no verifier (there is no {RECORD}): give the checkpoint folder of a finished "
-                        "recipes/verifier.py, e.g. runs/demo/checkpoints/verifier")
+                        "recipes/verifier.py, e.g. runs/nano/checkpoints/verifier")
     try:
         return VerifierRecord.model_validate(json.loads(path.read_bytes()))
     except (ValueError, ValidationError):

@@ -77,6 +77,7 @@ class Scripted:
 
 class _Session:
     kind = "token"
+    context = 1_000_000
 
     def __init__(self, policy):
         self.policy, self.number = policy, 0

@@ -183,6 +183,7 @@ def test_an_engine_with_too_few_logprobs_is_masked() -> None:
 
     class Tokens:
         kind = "token"
+        context = 1_000_000
 
         async def act(self, ids: list[int], sampling: Any) -> Sampled:
             return Sampled(ids=[1, 2], logprobs=[-1.0], finish="stop")

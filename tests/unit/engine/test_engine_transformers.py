@@ -242,3 +242,17 @@ def test_without_a_compiler_torch_decodes(monkeypatch) -> None:
     monkeypatch.delenv("MEDCOPILOT_COMPILE")
     monkeypatch.setattr(compiled.shutil, "which", lambda name: None)
     assert compiled.load.__wrapped__() is None
+
+
+def test_defaults_of_torch_that_another_thread_changes_do_not_matter(tiny_model) -> None:
+    """transformers sets the default dtype of the whole process while it loads a model."""
+    decoder = KvDecoder(tiny_model, slots=2, capacity=16)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        other = KvDecoder(tiny_model, slots=2, capacity=16)
+        other.grow(64)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    pieces = [Piece(0, 0, list(range(5, 40))), Piece(1, 0, [7, 8, 9])]
+    decoder.grow(64)
+    assert torch.equal(decoder.extend(pieces), other.extend(pieces))

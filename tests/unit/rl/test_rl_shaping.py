@@ -1,5 +1,6 @@
 """Reward terms."""
 
+import asyncio
 import math
 
 import pytest
@@ -7,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from env.task import Limits
-from medcopilot.rl.shaped import rollout_of
-from medcopilot.trace import Turn
+from medcopilot.rl.shaped import rollout_of, scores_of
+from medcopilot.trace import GradeRecord, Turn
 from rewards.shaping import COSTS, TERMS, Rollout, check_weights, total
 
 ROLLOUTS = st.builds(
@@ -96,3 +97,11 @@ def test_a_trace_as_a_rollout(task_of, trace_of) -> None:
     assert rollout_of(trace, limits.model_copy(update={"turns": 5})).token_limit == 500
     for failed in (trace_of(task_of(), None), trace_of(task_of(), 1.0, mask=[0] * 6)):
         assert rollout_of(failed, limits).score is None
+
+
+def test_the_verifier_is_asked_about_what_the_chosen_grader_judged(task_of, trace_of) -> None:
+    trace = trace_of(task_of(), 1.0)
+    trace.grades["strict"] = GradeRecord(score=None, label="unsupported")
+    for grader, expected in (("strict", None), ("paper", 0.5)):
+        assert asyncio.run(scores_of([trace], lambda traces: [0.5] * len(traces), grader)) == [expected]
+        assert (rollout_of(trace, Limits(), grader=grader).score is None) == (expected is None)

@@ -100,6 +100,7 @@ def test_the_infrastructure_share_is_reported(player_of, tasks) -> None:
     harvest = stream_of(player_of(lambda job: None if job.sample == 0 else mixed(job)), tasks).next()
     assert harvest.metrics["rollouts/infrastructure"] == pytest.approx(1 / 8)
     assert harvest.metrics["reward"] == pytest.approx(4 / 7)
+    assert harvest.metrics["rollouts/loops"] == 1.0  # the player says the same thing twice
     assert harvest.metrics["share/generate"] == pytest.approx(0.4 / 0.5)
 
 
