@@ -54,8 +54,13 @@ def same_weights(left: Path, right: Path) -> bool:
     return one.keys() == two.keys() and all(torch.allclose(one[name], two[name], atol=1e-3) for name in one)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("config", CONFIGS)
+IN_CI = {("ddp", "verifier"), ("zero2", "dpo"), ("zero3", "ppo"), ("fsdp2", "grpo"), ("fsdp2", "sft")}
+"""Every wrapper and every stage once; `make check` runs all pairs."""
+
+
+@pytest.mark.parametrize(("config", "stage"), [
+    pytest.param(config, stage, marks=() if (config, stage) in IN_CI else pytest.mark.thorough)
+    for config in CONFIGS for stage in STAGES])
 def test_two_processes_train_what_one_does(folder: Path, alone, config: str, stage: str) -> None:
     needs(config)
     overrides = ADAMW if config.startswith("zero") and stage == "sft" else ()
@@ -71,7 +76,7 @@ def test_two_processes_train_what_one_does(folder: Path, alone, config: str, sta
     assert not ours.with_name(f"{stage}.work").exists()
 
 
-@pytest.mark.parametrize("config", ["zero3", "fsdp2"])
+@pytest.mark.parametrize("config", [pytest.param("zero3", marks=pytest.mark.thorough), "fsdp2"])
 def test_sharded_adapters_are_merged_into_whole_weights(folder: Path, alone, config: str) -> None:
     needs(config)
     overrides = ("model.tokenizer=null", f"model.checkpoint={folder}/start", "model.lora.rank=4", *ADAMW)
@@ -81,7 +86,8 @@ def test_sharded_adapters_are_merged_into_whole_weights(folder: Path, alone, con
     assert same_weights(folder / f"{config}-lora" / "checkpoints" / "sft", folder / reference / "checkpoints" / "sft")
 
 
-@pytest.mark.parametrize(("config", "stage"), [("ddp", "ppo"), ("zero3", "sft"), ("fsdp2", "sft")])
+@pytest.mark.parametrize(("config", "stage"), [("zero3", "sft"), pytest.param("ddp", "ppo", marks=pytest.mark.thorough),
+                                               pytest.param("fsdp2", "sft", marks=pytest.mark.thorough)])
 def test_a_killed_process_ends_the_job_and_the_same_command_goes_on(folder: Path, alone, config: str, stage: str) -> None:
     needs(config)
     overrides = (*(ADAMW if config == "zero3" else ()), "save_steps=1")
