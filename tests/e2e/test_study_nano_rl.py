@@ -8,7 +8,7 @@ from env.sandbox import open_backend
 from medcopilot.studies.__main__ import main
 from medcopilot.studies.nano_rl import ABLATIONS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 
 def test_the_whole_study_runs_and_resumes(tmp_path, monkeypatch, capsys) -> None:
