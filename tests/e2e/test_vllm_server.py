@@ -15,7 +15,6 @@ for name, value in {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_N
 torch = pytest.importorskip("torch")
 pytest.importorskip("vllm")
 
-from test_recipes_grpo import rows, run, workshop  # noqa: E402, F401  (a fixture)
 
 from env.datasets import BuildRequest, get_dataset  # noqa: E402
 from env.gym import Gym  # noqa: E402
@@ -233,17 +232,18 @@ def test_a_server_killed_in_mid_rollout_invents_nothing(servers, model, tokenize
             assert {version for version, sampled in zip(tokens.versions, tokens.mask, strict=True) if sampled} == {3}
 
 
-def test_grpo_trains_over_two_servers(workshop, repository, tmp_path) -> None:  # noqa: F811
+def test_grpo_trains_over_two_servers(workshop, tmp_path) -> None:
     """The recipe as a user runs it; the servers hold the starting checkpoint until they are told otherwise."""
-    started = [VllmProcess.start(workshop / "start", sync="gloo", dtype="float32", output=tmp_path / f"{n}.log") for n in range(2)]
+    started = [VllmProcess.start(workshop.folder / "start", sync="gloo", dtype="float32", output=tmp_path / f"{n}.log")
+               for n in range(2)]
     try:
         urls = [server.wait(START_SECONDS) for server in started]
         engine = json.dumps({"kind": "vllm_server", "servers": {"urls": urls, "sync": "gloo"}})
-        run(workshop, repository, "served", "max_steps=3", f"engine={engine}", "keep_traces=true")
+        workshop.run("grpo", "served", "max_steps=3", f"engine={engine}", "keep_traces=true")
     finally:
         for server in started:
             server.kill()
-    metrics = rows(workshop, "served")
+    metrics = workshop.rows("grpo", "served")
     print({name: [round(row[name], 6) for row in metrics] for name in ("sync/probe_max", "sync/seconds", "mismatch/max", "reward")})
     assert [row["step"] for row in metrics] == [1, 2, 3]
     assert all(row["rollouts/infrastructure"] == 0 and row["sync/servers"] == 2 for row in metrics)
