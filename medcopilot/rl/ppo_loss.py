@@ -44,6 +44,15 @@ def k3(logprobs: Tensor, other: Tensor) -> Tensor:
     return difference.exp() - 1 - difference
 
 
+def mismatch(engine: Tensor, trainer: Tensor) -> dict[str, float]:
+    """How far the logprobs of the same sampled tokens are apart, (n,) each: mean, largest, and KL(engine || trainer)."""
+    if not len(engine):
+        return {}
+    gap = (trainer - engine).abs()
+    return {"mismatch/mean": gap.mean().item(), "mismatch/max": gap.max().item(),
+            "mismatch/kl": k3(engine, trainer).mean().item()}
+
+
 class KlControl:
     """Weight of the penalty on log p(token) - log p_start(token) in the reward of every sampled token.
 

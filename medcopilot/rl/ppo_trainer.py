@@ -21,7 +21,7 @@ from medcopilot.rl.actor_critic import ActorCritic
 from medcopilot.rl.batch import split_rows
 from medcopilot.rl.experience import Credit, Experience, assign, collate, deal, pad
 from medcopilot.rl.guard import StepGuard
-from medcopilot.rl.ppo_loss import KlControl, clipped_share, k3, policy_loss, value_loss
+from medcopilot.rl.ppo_loss import KlControl, clipped_share, k3, mismatch, policy_loss, value_loss
 from medcopilot.rl.ppo_settings import PpoConfig
 from medcopilot.rl.rounds import Row, Source
 from medcopilot.rl.step_log import StepLog
@@ -152,7 +152,7 @@ class PPOTrainer(loop.StageTrainer, Trainer):
         experiences = [Experience(row) for row in rows]
         known = {id(one.row): one for one in experiences}
         self.model_wrapped.eval()
-        gaps = []
+        pairs = []
         for part in split_rows(rows, self.config.micro_batches * self.config.loss.minibatches):
             ids, mask = (pad([getattr(row, name) for row in part], fill).to(self.args.device)
                          for name, fill in (("ids", self.pad_id), ("mask", 0)))
@@ -164,17 +164,12 @@ class PPOTrainer(loop.StageTrainer, Trainer):
                     length = len(row.ids)
                     one.trainer, one.values = logprobs[number, :length], values[number, :length]
                     one.start = start[number, :length] if start is not None else one.start
-                    gaps.append((one.trainer - torch.tensor(row.logprobs))[torch.tensor(row.mask).bool()])
+                    sampled = torch.tensor(row.mask).bool()
+                    pairs.append(torch.stack([torch.tensor(row.logprobs)[sampled], one.trainer[sampled]]))
         self.model_wrapped.train()
-        self._note_mismatch(torch.cat(gaps))
+        for name, value in mismatch(*torch.cat(pairs, 1)).items():  # before the round's first update
+            self._metrics[name].append(value)
         return experiences
-
-    def _note_mismatch(self, gap: Tensor) -> None:
-        """How far engine and trainer are apart before the round's first update."""
-        if len(gap):
-            self._metrics["mismatch/mean"].append(gap.abs().mean().item())
-            self._metrics["mismatch/max"].append(gap.abs().max().item())
-            self._metrics["mismatch/kl"].append((gap.exp() - 1 - gap).mean().item())
 
     def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False,
                      num_items_in_batch: Any = None) -> Any:

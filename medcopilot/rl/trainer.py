@@ -21,6 +21,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from medcopilot.rl.batch import collate, per_episode, split_evenly, split_rows
 from medcopilot.rl.guard import StepGuard
+from medcopilot.rl.ppo_loss import mismatch
 from medcopilot.rl.rounds import Row, Source
 from medcopilot.rl.step_log import StepLog
 from medcopilot.train import loop
@@ -168,11 +169,8 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
         self._wanted = inputs["completion_mask"] * inputs["tool_mask"]
         loss: Tensor = super()._compute_loss(model, inputs)
         assert self._last_logps is not None
-        ratio = (self._last_logps - inputs["old_per_token_logps"])[self._wanted.bool()]
-        if len(ratio):
-            metrics = self._metrics["train"]
-            metrics["mismatch/mean"].append(ratio.abs().mean().item())
-            metrics["mismatch/max"].append(ratio.abs().max().item())
-            # k3 estimate of KL(engine || trainer), J. Schulman 2020, http://joschu.net/blog/kl-approx.html
-            metrics["mismatch/kl"].append((ratio.exp() - 1 - ratio).mean().item())
-        return self.guard.check(self, loss, ratio)
+        wanted = self._wanted.bool()
+        engine, trainer = inputs["old_per_token_logps"][wanted], self._last_logps[wanted]
+        for name, value in mismatch(engine, trainer).items():
+            self._metrics["train"][name].append(value)
+        return self.guard.check(self, loss, trainer - engine)

@@ -5,8 +5,8 @@ import torch
 import trl
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from tiny import VOCABULARY, tiny_model, tiny_tokenizer
+from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 from trl import GRPOConfig
 
 from env.errors import UserError
@@ -17,31 +17,15 @@ from medcopilot.rl.source import LiveSource
 from medcopilot.rl.stream import TrajectoryStream, judge
 from medcopilot.rl.tasks import TaskSampler
 from medcopilot.rl.trainer import StreamGRPOTrainer
-from medcopilot.train import attention, loop
+from medcopilot.train import loop
 from medcopilot.train.optim import OptimizerConfig
 
-VOCABULARY = 24
 LOW, HIGH, CAP = 0.2, 0.28, 2.0
-
-
-def tiny_model(seed: int = 0) -> Qwen2ForCausalLM:
-    torch.manual_seed(seed)
-    model = Qwen2ForCausalLM(Qwen2Config(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
-                                         num_key_value_heads=2, intermediate_size=24, max_position_embeddings=64,
-                                         tie_word_embeddings=True, bos_token_id=None, eos_token_id=1, pad_token_id=0))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 2:
-                parameter.mul_(8)
-    attention.register()
-    model.set_attn_implementation(attention.NAME)
-    return model
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    inner = Tokenizer(models.WordLevel({f"w{n}": n for n in range(VOCABULARY)}, unk_token="w0"))
-    return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="w1", pad_token="w0")
+    return tiny_tokenizer()
 
 
 def random_group(task_of, trace_of, settings, seed=0, failed=()):
