@@ -57,6 +57,9 @@ def short(document: dict[str, Any]) -> dict[str, Any]:
 if __name__ == "__main__":
     given = json.loads(Path(sys.argv[1]).read_text())
     if "--short" in sys.argv[2:3]:
-        atomic_write(Path(sys.argv[3]), json.dumps(short(given), indent=1) + "\n")
+        kept = short(given)
+        lines = ",\n".join(f"  {json.dumps(dataset)}" for dataset in kept.pop("datasets"))
+        head = json.dumps(kept, indent=1).removesuffix("\n}")
+        atomic_write(Path(sys.argv[3]), f'{head},\n "datasets": [\n{lines}\n ]\n}}\n')
     else:
         print(markdown(given["datasets"]), end="")
