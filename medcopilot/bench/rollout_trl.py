@@ -4,8 +4,8 @@ What both have alike: the model's weights and dtype, the tasks and so the prompt
 temperature 1, 64 conversations at once, what the environment says, and how long each of its steps takes: drawn once for every
 episode and turn from a long-tailed distribution. Steps wait, they do not compute; a last turn has no step (TRL takes none).
 - `ours`: `RolloutEngine` over our decoder, 64 slots.
-- `TRL, same engine`: TRL 1.16's `GRPOTrainer` unchanged but for `_generate_single_turn`, which asks our decoder, 64 slots, one session
-  per conversation, so that it finds in its cache what it finds there in ours. TRL's tokenizing, parsing and tool loop are its own.
+- `TRL, same engine`: TRL 1.16's `GRPOTrainer` unchanged but for `_generate_single_turn`, which asks our decoder, 64 slots, one
+  session per conversation, so that the cache serves it as it serves ours. Tokenizing, parsing and tool loop are TRL's own.
 - `TRL, its own engine`: TRL as it comes, with transformers' `generate`.
 A random policy calls no tools: in TRL's arms the tokenizer's `parse_response` (which TRL asks) says that every turn but the last
 called the environment's `step`. TRL works through its batches of 64 one after the other; timed is its `_generate`, which holds
@@ -186,7 +186,7 @@ def make_trainer(model: Any, tokenizer: Any, workload: Workload, kind: type, fol
 
 def trl(model: Any, tokenizer: Any, tasks: Sequence[Task], workload: Workload, mean: float, said: str, policy: Any = None,
         tell: Callable[[float], object] = lambda _: None) -> dict[str, float]:
-    """All episodes through TRL's loop, in batches of at most 64.
+    """All episodes, an even number, through TRL's loop in batches of at most 64.
 
     Raises:
         RuntimeError: its episodes were not of the forced size.
@@ -208,21 +208,22 @@ def trl(model: Any, tokenizer: Any, tasks: Sequence[Task], workload: Workload, m
             "step_seconds": kind.taken}  # type: ignore[attr-defined]
 
 
-def measure(workload: Workload, model: Any, tokenizer: Any, *, episodes: int = 128, plan: Plan | None = None) -> dict[str, Any]:
-    """Every arm at every mean of step times; TRL's own engine at the first mean only.
+def measure(workload: Workload, model: Any, tokenizer: Any, *, episodes: int = 128, means: Sequence[float] = MEANS,
+            plan: Plan | None = None) -> dict[str, Any]:
+    """Every arm at every mean of step times; TRL's own engine at the first mean only. `means`: with different milliseconds.
 
     Returns:
         One row per arm and mean, and the ratios ours / TRL: `speedup_vs_trl_tool_loop` (same engine, first mean), `..._25ms`,
         `..._instant`, and `speedup_vs_trl_stock_engine`.
     """
-    plan = plan or Plan(expected(episodes))
+    plan = plan or Plan(expected(episodes, means))
     tasks = make_tasks(episodes, workload)
     document: dict[str, Any] = {}
     with open_engine("transformers", model, tokenizer, slots=IN_FLIGHT) as policy:
         _, traces = ours(policy, tasks[: min(episodes, IN_FLIGHT)], workload, 0.0)  # not counted: everything is loaded then
         said = traces[0].turns[0].observation
-        arms: list[tuple[str, float]] = [(kind, mean) for mean in MEANS for kind in (OURS, SAME)]
-        for kind, mean in [*arms, (STOCK, MEANS[0])]:
+        arms: list[tuple[str, float]] = [(kind, mean) for mean in means for kind in (OURS, SAME)]
+        for kind, mean in [*arms, (STOCK, means[0])]:
             name = part(kind, mean)
             plan.at(name, 0.0)
             tell = functools.partial(plan.at, name)
@@ -235,17 +236,19 @@ def measure(workload: Workload, model: Any, tokenizer: Any, *, episodes: int = 1
                 row = trl(model, tokenizer, tasks, workload, mean, said, policy if kind == SAME else None, tell)
             document[f"rollout: {name}"] = row
             plan.done(name)
-    return {**document, **ratios(document)}
+    return {**document, **ratios(document, means)}
 
 
-def ratios(document: dict[str, Any]) -> dict[str, float]:
+def ratios(document: dict[str, Any], means: Sequence[float] = MEANS) -> dict[str, float]:
     """Episodes per second, ours over TRL's."""
     def over(kind: str, mean: float) -> float:
         rate = {name: document[f"rollout: {part(name, mean)}"]["episodes_per_s"] for name in (OURS, kind)}
         return float(rate[OURS] / rate[kind])
 
-    return {"speedup_vs_trl_tool_loop": over(SAME, MEANS[0]), "speedup_vs_trl_tool_loop_25ms": over(SAME, MEANS[1]),
-            "speedup_vs_trl_tool_loop_instant": over(SAME, MEANS[2]), "speedup_vs_trl_stock_engine": over(STOCK, MEANS[0])}
+    names = [f"_{1000 * mean:.0f}ms" if mean else "_instant" for mean in means]
+    loops = {f"speedup_vs_trl_tool_loop{'' if mean == means[0] else name}": over(SAME, mean)
+             for name, mean in zip(names, means, strict=True)}
+    return {**loops, "speedup_vs_trl_stock_engine": over(STOCK, means[0])}
 
 
 def part(kind: str, mean: float) -> str:
@@ -253,11 +256,11 @@ def part(kind: str, mean: float) -> str:
     return f"{kind}, " + (f"steps of {1000 * mean:.0f} ms on average" if mean else "instant steps")
 
 
-def expected(episodes: int) -> dict[str, float]:
+def expected(episodes: int, means: Sequence[float] = MEANS) -> dict[str, float]:
     """About how long each arm takes on two quiet cores, seconds."""
     found = {}
-    for mean in MEANS:
+    for mean in means:
         found[part(OURS, mean)] = 0.04 * episodes + 30 * mean
         found[part(SAME, mean)] = (0.04 + 3 * mean) * episodes
-    found[part(STOCK, MEANS[0])] = (0.1 + 3 * MEANS[0]) * episodes
+    found[part(STOCK, means[0])] = (0.1 + 3 * means[0]) * episodes
     return found

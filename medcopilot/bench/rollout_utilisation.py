@@ -2,9 +2,9 @@
 
 Promises: one engine, opened once with one set of flags, serves all three arms; they take turns, and the ratio is the median over
 the rounds, so that what else the machine does hits all alike.
-- `requests`: every turn's prompt, as the episodes produced it, with the same seeds, 64 in flight; the turns of a conversation come in
-  their order over one session, so that the engine finds in its cache what it finds there in episodes. No agent loop, no environment,
-  no records. (In any other order it has more to compute: a slower base.)
+- `requests`: every turn's prompt, as the episodes produced it, with the same seeds, 64 in flight; the turns of a conversation come
+  in their order over one session, so that the cache serves them as it serves episodes. No agent loop, no environment, no records.
+  (In any other order the engine has more to compute: a slower base.)
 - `episodes`: `RolloutEngine` and the agent loop, 64 in flight, an environment that answers at once.
 - `slow episodes`: the same, 128 in flight, an environment whose every step takes 200 ms.
 A request asks for exactly `turn_tokens` tokens and gets them; only these are counted, not the prompts'.
@@ -41,6 +41,8 @@ class Arm(NamedTuple):
     tokens: int
     """Sampled."""
     seconds: float
+    cpu: float
+    """Processor seconds of this process: what is left of the comparison on a machine that does other work."""
 
     @property
     def rate(self) -> float:
@@ -60,12 +62,12 @@ def play(policy: Any, jobs: Sequence[Job], in_flight: int, step_seconds: float,
         tell(len(traces) / len(jobs))
 
     try:
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         engine.run_sync(jobs, keep)
-        seconds = time.perf_counter() - started
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     finally:
         engine.close()
-    return Arm(sum(trace.completion_tokens or 0 for trace in traces), seconds), traces
+    return Arm(sum(trace.completion_tokens or 0 for trace in traces), seconds, cpu), traces
 
 
 def known_requests(jobs: Sequence[Job], traces: Sequence[Trace], workload: Workload) -> list[list[Request]]:
@@ -97,9 +99,9 @@ def feed(policy: Any, conversations: Sequence[Sequence[Request]], in_flight: int
         waiting = iter(enumerate(conversations))
         return sum(await asyncio.gather(*(work(waiting) for _ in range(in_flight))))
 
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     tokens = asyncio.run(everything())
-    return Arm(tokens, time.perf_counter() - started)
+    return Arm(tokens, time.perf_counter() - started, time.process_time() - cpu)
 
 
 def measure(workload: Workload, model: Any, tokenizer: Any, *, episodes: int = 256, rounds: int = 3,
@@ -140,7 +142,8 @@ def summarise(taken: Sequence[dict[str, Arm]]) -> dict[str, Any]:
 
     def median(name: str) -> dict[str, float]:
         return {"tokens_per_s": statistics.median(arms[name].rate for arms in taken),
-                "seconds": statistics.median(arms[name].seconds for arms in taken)}
+                "seconds": statistics.median(arms[name].seconds for arms in taken),
+                "cpu_seconds": statistics.median(arms[name].cpu for arms in taken)}
 
     return {
         f"rollout: known requests, {IN_FLIGHT} in flight": median(REQUESTS),

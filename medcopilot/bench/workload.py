@@ -17,7 +17,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -47,7 +47,7 @@ class Workload:
 
     turns: int = 4
     turn_tokens: int = 64
-    shape: NanoShape = NanoShape()
+    shape: NanoShape = field(default_factory=NanoShape)
 
     @property
     def tokens(self) -> int:
