@@ -2,7 +2,7 @@
 
 Promises: `engine_utilisation` (and `..._200ms`), `speedup_vs_trl_tool_loop`, `speedup_one_step_ahead`, with the figures behind
 them, the settings, and the machine before and after. What each compares, and what it holds equal: `rollout_utilisation`,
-`rollout_trl`, `rollout_ahead`. About six minutes on two quiet cores; on a machine that does other work the ratios say little.
+`rollout_trl`, `rollout_ahead`. About seven minutes on two quiet cores; on a machine that does other work the ratios say little.
 Does not cover: packing (`packing`), boxes (`sandbox`), GPUs.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -63,7 +64,7 @@ def measure(sizes: Sizes | None = None, workload: Workload | None = None, *, eng
     document["rollout_settings"] = {
         **dataclasses.asdict(sizes), "turns_per_episode": workload.turns, "tokens_per_turn": workload.turn_tokens,
         "shape": workload.shape.model_dump(), "vocabulary": len(tokenizer), "engine": engine, "dtype": "float32",
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "switch_ms": 1000 * sys.getswitchinterval(), "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "in_flight": rollout_utilisation.IN_FLIGHT, "in_flight_200ms": rollout_utilisation.IN_FLIGHT_SLOW}
     document["machine"] = {**before, "load_after": round(os.getloadavg()[0], 2)}
     return document

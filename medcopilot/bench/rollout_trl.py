@@ -7,8 +7,8 @@ episode and turn from a long-tailed distribution. Steps wait, they do not comput
 - `TRL, same engine`: TRL 1.16's `GRPOTrainer` unchanged but for `_generate_single_turn`, which asks our decoder, 64 slots, one
   session per conversation, so that the cache serves it as it serves ours. Tokenizing, parsing and tool loop are TRL's own.
 - `TRL, its own engine`: TRL as it comes, with transformers' `generate`.
-A random policy calls no tools: in TRL's arms the tokenizer's `parse_response` (which TRL asks) says that every turn but the last
-called the environment's `step`. TRL works through its batches of 64 one after the other; timed is its `_generate`, which holds
+A random policy calls no tools: in TRL's arms the tokenizer's `parse_response` (which TRL asks) says that every turn calls the
+environment's `step`, and TRL's limit of tool iterations ends the episodes. TRL works through its batches of 64 one after the other; timed is its `_generate`, which holds
 tokenizing, generation and tools, and neither resets, rewards nor padding.
 Does not cover: TRL over vLLM, whose requests would be served alike in both.
 """
@@ -96,7 +96,7 @@ def tool_tokenizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFas
     return tools
 
 
-def environment(workload: Workload, mean: float, said: str) -> type:
+def environment(workload: Workload, mean: float, said: str) -> Any:
     """A class of environments whose `step` takes what that of our gym takes and says the same."""
 
     class Waiting:
@@ -168,7 +168,7 @@ class TimedTrainer(GRPOTrainer):
         return [answer.ids for answer in answers]
 
 
-def make_trainer(model: Any, tokenizer: Any, workload: Workload, kind: type, folder: str, batch: int, policy: Any) -> TimedTrainer:
+def make_trainer(model: Any, tokenizer: Any, workload: Workload, kind: Any, folder: str, batch: int, policy: Any) -> TimedTrainer:
     """TRL's trainer for `environment_factory` with forced turns."""
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     length = {"max_new_tokens": workload.turn_tokens, "min_new_tokens": workload.turn_tokens}
@@ -201,11 +201,10 @@ def trl(model: Any, tokenizer: Any, tasks: Sequence[Task], workload: Workload, m
             trainer._generate_and_score_completions(inputs)
             tell((first + len(inputs)) / len(tasks))
     steps = len(tasks) * (workload.turns - 1)
-    if trainer.sampled != [workload.tokens] * len(tasks) or kind.steps != steps:  # type: ignore[attr-defined]
-        raise RuntimeError(f"TRL's episodes had {trainer.sampled} sampled tokens and {kind.steps} steps, "  # type: ignore[attr-defined]
-                           f"not {workload.tokens} each and {steps}")
-    return {"episodes_per_s": len(tasks) / trainer.seconds, "seconds": trainer.seconds,
-            "step_seconds": kind.taken}  # type: ignore[attr-defined]
+    if trainer.sampled != [workload.tokens] * len(tasks) or kind.steps != steps:
+        raise RuntimeError(f"TRL's episodes had {trainer.sampled} sampled tokens and {kind.steps} steps, not {workload.tokens} each "
+                           f"and {steps}")
+    return {"episodes_per_s": len(tasks) / trainer.seconds, "seconds": trainer.seconds, "step_seconds": kind.taken}
 
 
 def measure(workload: Workload, model: Any, tokenizer: Any, *, episodes: int = 128, means: Sequence[float] = MEANS,
