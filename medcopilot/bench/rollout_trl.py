@@ -8,8 +8,8 @@ episode and turn from a long-tailed distribution. Steps wait, they do not comput
   session per conversation, so that the cache serves it as it serves ours. Tokenizing, parsing and tool loop are TRL's own.
 - `TRL, its own engine`: TRL as it comes, with transformers' `generate`.
 A random policy calls no tools: in TRL's arms the tokenizer's `parse_response` (which TRL asks) says that every turn calls the
-environment's `step`, and TRL's limit of tool iterations ends the episodes. TRL works through its batches of 64 one after the other; timed is its `_generate`, which holds
-tokenizing, generation and tools, and neither resets, rewards nor padding.
+environment's `step`, and TRL's limit of tool iterations ends the episodes. TRL works through its batches of 64 one after the other;
+timed is its `_generate`, which holds tokenizing, generation and tools, and neither resets, rewards nor padding.
 Does not cover: TRL over vLLM, whose requests would be served alike in both.
 """
 
@@ -202,8 +202,8 @@ def trl(model: Any, tokenizer: Any, tasks: Sequence[Task], workload: Workload, m
             tell((first + len(inputs)) / len(tasks))
     steps = len(tasks) * (workload.turns - 1)
     if trainer.sampled != [workload.tokens] * len(tasks) or kind.steps != steps:
-        raise RuntimeError(f"TRL's episodes had {trainer.sampled} sampled tokens and {kind.steps} steps, not {workload.tokens} each "
-                           f"and {steps}")
+        raise RuntimeError(f"TRL's episodes had {trainer.sampled} sampled tokens and {kind.steps} steps, not {workload.tokens} "
+                           f"each and {steps}")
     return {"episodes_per_s": len(tasks) / trainer.seconds, "seconds": trainer.seconds, "step_seconds": kind.taken}
 
 
