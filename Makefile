@@ -62,7 +62,7 @@ test: setup packages lint ## everything that is quick (under 15 minutes on two c
 check: setup ## tests, slow tests, vLLM on CPU, a newcomer's path; CI=1: the part that CI runs after `make test`
 	@.ci/check $(if $(filter 1,$(CI)),ci,full)
 
-bench: setup ## speed of the sandbox, grading and the rollout loop
+bench: setup ## speed of the sandbox, grading, training batches and rollouts (about twelve minutes)
 	@$(BIN)/python -m medcopilot.bench
 
 clean: ## remove environments, logs and caches; data/ and runs/ stay

@@ -1,8 +1,8 @@
-"""`make bench`: how fast boxes, grading, episodes and packed training batches are on this machine.
+"""`make bench`: how fast boxes, grading, episodes, packed training batches and the rollout engine are on this machine.
 
 Promises: medians and 95th percentiles of wall-clock seconds over repeated runs, on small seeded twins; the models that are trained
-a few steps are thrown away.
-Does not cover: throughput of generation (the report of a run splits its own time) and many boxes at once beyond `--threads`.
+a few steps are thrown away; at the end the ratios that have an aim, beside it.
+Does not cover: a real policy's generation (the report of a run splits its own time) and many boxes at once beyond `--threads`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from env.files import atomic_write
 from env.gym import Gym
 from env.sandbox import open_backend
 from env.task import Submission, Task
-from medcopilot.bench import packing, sandbox
-from medcopilot.bench.show import show
+from medcopilot.bench import packing, rollout, sandbox
+from medcopilot.bench.show import show, show_aims
 from medcopilot.bench.timing import seconds_of
 from medcopilot.steps import requests
 
@@ -87,6 +87,7 @@ def measure(repeats: int, tasks: int, threads: int) -> dict[str, Any]:
     finally:
         backend.close()
     document.update(packing.measure())
+    document.update(rollout.measure(say=lambda line: print(line, file=sys.stderr, flush=True)))
     return document
 
 
@@ -104,6 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"medcopilot: {error}", file=sys.stderr)
         return 2
     show(document)
+    show_aims(document)
     if args.json is not None:
         atomic_write(args.json, json.dumps(document, indent=2))
     return 0

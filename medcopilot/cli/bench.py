@@ -60,3 +60,37 @@ def packing(
     show(document)
     if json_file is not None:
         atomic_write(json_file, json.dumps(document, indent=2))
+
+
+@app.command("rollout")
+def rollout(
+    engine: Annotated[str, typer.Option(help="of the utilisation: transformers, or vllm (a server started here)")] = "transformers",
+    episodes: Annotated[int, typer.Option(help="episodes of the utilisation; half as many beside TRL's loop", min=2)] = 256,
+    rounds: Annotated[int, typer.Option(help="rounds of the utilisation's three arms", min=1)] = 3,
+    groups: Annotated[int, typer.Option(help="groups of eight rollouts in a step of GRPO", min=1)] = 10,
+    steps: Annotated[int, typer.Option(help="GRPO steps counted per turn of each mode", min=1)] = 5,
+    switch: Annotated[float, typer.Option(help="milliseconds for which one thread may keep the interpreter from another",
+                                          min=0.01)] = 5.0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the measurements here")] = None,
+) -> None:
+    """How busy episodes keep the engine, episodes per second beside TRL's tool loop, and what one round ahead gains.
+
+    `medcopilot bench rollout --json FILE` takes about seven minutes on two quiet cores. Threads: `OMP_NUM_THREADS`, else one.
+    """
+    import json
+    import sys
+
+    sys.setswitchinterval(switch / 1000)
+    from env.errors import UserError
+    from env.files import atomic_write
+    from medcopilot.bench.rollout import Sizes, measure
+    from medcopilot.bench.show import show, show_aims
+
+    if engine not in ("transformers", "vllm"):
+        raise UserError(f"--engine {engine!r}: choose transformers or vllm")
+    document = measure(Sizes(episodes=episodes, rounds=rounds, groups=groups, steps=steps), engine=engine,  # type: ignore[arg-type]
+                       say=lambda line: print(line, file=sys.stderr, flush=True))
+    show(document)
+    show_aims(document)
+    if json_file is not None:
+        atomic_write(json_file, json.dumps(document, indent=2))

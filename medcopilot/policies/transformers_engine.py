@@ -8,6 +8,7 @@ Does not cover: loading checkpoints (`medcopilot.train.model`) and several devic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,27 +42,35 @@ class TransformersPolicy(EnginePolicy):
             `bfloat16` is faster on a CPU and off by about 1e-2.
         capacity: cached positions per slot at the start; grows by itself.
         engine: `auto`, or one of the two by name.
+        stops: ids that end a turn, for our decoder; None: those of tokenizer and model. Without any, every turn is as long as it
+            may be.
+
+    Raises:
+        ValueError: stop ids for `generate`, which goes by the model's.
     """
 
     def __init__(self, model: Any, tokenizer: Any, renderer: Any, name: str = "transformers", version: int = 0, *,
                  slots: int = 64, dtype: Literal["float32", "bfloat16"] = "float32", capacity: int = 256,
-                 engine: Literal["auto", "slots", "generate"] = "auto", digest: str = "") -> None:
+                 engine: Literal["auto", "slots", "generate"] = "auto", digest: str = "",
+                 stops: Sequence[int] | None = None) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.renderer = renderer
         self.name = name
         self.engine_name = ("slots" if supports(model) else "generate") if engine == "auto" else engine
+        if stops is not None and self.engine_name == "generate":
+            raise ValueError("generate goes by the model's stop ids: leave out stops")
         self._about = {"dtype": dtype, "digest": digest}
         self._max_length = int(getattr(model.config, "max_position_embeddings", 0) or 2**31 - 1)
 
         def build() -> StepEngine:
-            stops = stop_ids(model, tokenizer)
+            ends = stop_ids(model, tokenizer) if stops is None else list(stops)
             if self.engine_name == "slots":
                 decoder = KvDecoder(model, slots=slots, capacity=capacity, dtype=DTYPES[dtype])
-                built: Any = SlotEngine(decoder, stops, self._max_length)
+                built: Any = SlotEngine(decoder, ends, self._max_length)
             else:
-                pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
-                built = GenerateEngine(model, stops, pad, self._max_length, batch=slots)
+                pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
+                built = GenerateEngine(model, ends, pad, self._max_length, batch=slots)
             built.version = version
             return built
 

@@ -110,7 +110,7 @@ class Refused(EngineError):
 
 
 def completion_body(model: str, ids: list[int], sampling: Sampling, stops: list[int], max_length: int) -> dict[str, Any]:
-    """The body of POST /v1/completions for one turn.
+    """The body of POST /v1/completions for one turn. Without `stops` nothing ends it but `max_tokens`.
 
     Raises:
         EngineError: `ids` leave no room in the model's context.
@@ -119,8 +119,9 @@ def completion_body(model: str, ids: list[int], sampling: Sampling, stops: list[
         raise EngineError(f"{len(ids)} tokens given; the model continues between 1 and {max_length - 1}")
     return {"model": model, "prompt": ids, "max_tokens": min(sampling.max_tokens, max_length - len(ids)), "n": 1,
             "temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed % 2**63, "stop_token_ids": stops,
-            "logprobs": 0, "return_token_ids": True, "return_tokens_as_token_ids": True, "skip_special_tokens": False,
-            "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+            "ignore_eos": not stops, "logprobs": 0, "return_token_ids": True, "return_tokens_as_token_ids": True,
+            "skip_special_tokens": False, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0,
+            "frequency_penalty": 0.0}
 
 
 def read_completion(answer: Any, ids: list[int], stops: list[int], most: int) -> tuple[list[int], list[float], int]:
