@@ -60,10 +60,12 @@ class Scale(NamedTuple):
     """Per GRPO and PPO step."""
     micro_batches: int
     """That they are split into."""
+    toy: bool = False
+    """The model at toy width (`toy`)."""
 
 
 FULL = Scale(length=16, line=8192, lines=2, pairs=4, rollouts=16, micro_batches=4)
-TINY = Scale(length=1, line=512, lines=2, pairs=2, rollouts=8, micro_batches=2)
+TINY = Scale(length=1, line=512, lines=2, pairs=2, rollouts=8, micro_batches=2, toy=True)
 
 
 @dataclass(frozen=True)

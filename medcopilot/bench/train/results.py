@@ -69,7 +69,7 @@ def _place(row: dict[str, Any]) -> tuple[Any, ...]:
 def _machine(row: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items() if version)
     memory = f" ({row['device_bytes'] / 2**30:.0f} GiB)" if row.get("device_bytes") else f", {row['threads']} threads"
-    scale = "" if row["scale"]["length"] > 1 else " **Toy width: shows that it runs, says nothing about speed.**"
+    scale = "" if not row["scale"]["toy"] else " **Toy width: shows that it runs, says nothing about speed.**"
     return f"{row['device']}{memory}; {versions}.{scale}"
 
 

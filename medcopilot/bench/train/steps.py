@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medcopilot.bench.train import data, models
-from medcopilot.bench.train.cases import SIZES, TINY, Case, Scale, toy
+from medcopilot.bench.train.cases import SIZES, Case, Scale, Size, toy
 from medcopilot.rl.actor_critic import ActorCritic, Places, score
 from medcopilot.rl.batch import split_rows
 from medcopilot.rl.experience import Credit, Experience, assign, collate, deal, pad
@@ -69,8 +69,8 @@ def prepare(case: Case, scale: Scale, device: torch.device) -> Step:
     return {"sft": _sft, "dpo": _dpo, "grpo": _grpo, "ppo": _ppo}[case.stage](case, scale, device)
 
 
-def _size(case: Case, scale: Scale) -> Any:
-    return toy(SIZES[case.size]) if scale == TINY else SIZES[case.size]
+def _size(case: Case, scale: Scale) -> Size:
+    return toy(SIZES[case.size]) if scale.toy else SIZES[case.size]
 
 
 def _sft(case: Case, scale: Scale, device: torch.device) -> Step:
