@@ -6,6 +6,8 @@ import pytest
 import torch
 from packed_rows import tiny
 
+pytest.importorskip("pydantic")
+
 from medcopilot.policies.kv_decoder import KvDecoder, Piece
 
 pytestmark = pytest.mark.gpu

@@ -51,7 +51,9 @@ def measure(case: Case, scale: Scale, device: torch.device, *, steps: int, warm:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """Libraries that allocate past torch say it in their own words."""
+    words = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(part in str(error) for part in words)
 
 
 def _figures(case: Case, scale: Scale, device: torch.device, steps: int, warm: int) -> dict[str, Any]:
