@@ -23,9 +23,10 @@ def dapo_loss(logprobs: Tensor, old: Tensor, advantages: Tensor, mask: Tensor, t
         logprobs, old, mask: (rows, tokens); the trainer's logprobs, the engine's, 1 for sampled tokens.
         advantages: (rows,), one per rollout.
         total: sampled tokens of the whole step, over all micro-batches and ranks.
-        reference: (rows, tokens), the starting policy's logprobs; with `kl`, the weight of the distance to it.
+        reference: (rows, tokens), the starting policy's logprobs; with `kl`, the weight of the distance to it. The distance is
+            weighted by the ratio, as TRL does by default: its gradient is then that of the reverse KL (arXiv 2512.02556).
     """
     loss = policy_loss(logprobs, old, advantages[:, None], low, high, cap)
     if reference is not None and kl:
-        loss = loss + kl * k3(logprobs, reference)
+        loss = loss + kl * (logprobs - old).exp() * k3(logprobs, reference)
     return (loss * mask).sum() / total
