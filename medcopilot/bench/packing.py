@@ -21,19 +21,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from medcopilot.bench.lengths import draw_lengths
 from medcopilot.data.rows import read_rows
 from medcopilot.train import attention
 from medcopilot.train.batches import IGNORE, PadRight, SftRows, TokenBatches
+from medcopilot.train.chunked_loss import compact_loss
 from medcopilot.train.model import NanoShape, new_nano
 from medcopilot.train.optim import make_optimizer
 from medcopilot.train.packing import PackedBatches, PackRows, prepare_attention
 from medcopilot.train.settings import OptimizerConfig
-from medcopilot.train.sft import compact_loss
 
 LIMIT, LONGEST = 2048, 448
 """Tokens per batch and per row, as in recipes/nano/sft.yaml."""
-QUANTILES = (40, 77, 83, 87, 92, 99, 102, 108, 114, 119, 124, 128, 132, 137, 142, 149, 159, 178, 201, 284, 580)
-"""Tokens of the demo's expert trajectories at 0, 5, ... 100 %."""
 TRAINED = 0.35
 """Fraction of their tokens that carry loss."""
 _WARM = 3
@@ -71,9 +70,7 @@ class Turn(NamedTuple):
 
 def demo_lengths(count: int, seed: int = 0) -> list[int]:
     """Lengths with the distribution of the demo's expert trajectories, those that its SFT leaves out excluded."""
-    points = np.random.default_rng(seed).random(count)
-    lengths = np.interp(points, np.linspace(0, 1, len(QUANTILES)), QUANTILES).round().astype(int)
-    return [int(n) for n in lengths if n <= LONGEST]
+    return [n for n in draw_lengths(count, seed) if n <= LONGEST]
 
 
 def rows_of(lengths: Sequence[int]) -> SftRows:

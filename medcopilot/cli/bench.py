@@ -40,6 +40,32 @@ def sandbox(
         atomic_write(json_file, json.dumps(document, indent=2))
 
 
+@app.command("train")
+def train(
+    json_file: Annotated[Path | None, typer.Option("--json", help="rows are added here, one JSON object per line")] = None,
+    table: Annotated[Path | None, typer.Option(help="print the rows of this file as Markdown")] = None,
+    only: Annotated[str, typer.Option(help="stages: sft, dpo, grpo, ppo; default: all")] = "",
+    size: Annotated[str, typer.Option(help="0.5b, 1.5b, 3b, 7b, 14b; default: 7b, for PPO 3b too")] = "",
+    option: Annotated[str, typer.Option(help="base, lora=on, checkpointing=off, ...; default: all")] = "",
+    tiny: Annotated[bool, typer.Option("--tiny", help="toy width and short rows, on a CPU too")] = False,
+    steps: Annotated[int, typer.Option(help="measured steps of every case", min=1)] = 5,
+    warm: Annotated[int, typer.Option(help="steps before them", min=0)] = 2,
+) -> None:
+    """Update steps of SFT, DPO, GRPO and PPO on one GPU: random weights at Qwen2.5's shapes, bf16.
+
+    Tokens/s, MFU, seconds per step and peak memory, with and without each option. Rows that the file has are not measured again.
+    The same without this command line's packages: `python -m medcopilot.bench.train`.
+    """
+    from medcopilot.bench.train.__main__ import main
+
+    where = ["--json", str(json_file)] if json_file is not None else []
+    chosen = [word for name, value in (("--only", only), ("--size", size), ("--option", option)) if value for word in (name, value)]
+    code = main([*where, *(["--table", str(table)] if table is not None else []), *chosen, *(["--tiny"] if tiny else []),
+                 "--steps", str(steps), "--warm", str(warm)])
+    if code:
+        raise typer.Exit(code)
+
+
 @app.command("packing")
 def packing(
     turns: Annotated[int, typer.Option(help="turns of every kind of batch, about 2,048 tokens each", min=3)] = 20,

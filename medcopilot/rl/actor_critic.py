@@ -7,13 +7,15 @@ Does not cover: padding on the left, key-value caches.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from medcopilot.train.chunked_loss import chunked_logprobs
-from medcopilot.train.model import Checkpoint
+
+if TYPE_CHECKING:
+    from medcopilot.train.model import Checkpoint
 
 
 class Places:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from medcopilot.rl.stream import Group
+if TYPE_CHECKING:
+    from medcopilot.rl.stream import Group
 
 
 class Row(NamedTuple):

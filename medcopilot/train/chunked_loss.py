@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from medcopilot.train.flops import projected
 
@@ -69,6 +70,24 @@ def chunked_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, total
     count = int(kept.sum())
     loss = -scores.logprobs[kept].sum() / (max(1, count) if total is None else total)
     return loss, int(scores.top[kept].sum()) / max(1, count)
+
+
+def compact_loss(model: Any, ids: Tensor, labels: Tensor, total: Any = None, **inputs: Any) -> tuple[Tensor, float]:
+    """Cross entropy in nats over the positions with a label, summed and divided by `total` (None: by their number).
+
+    Args:
+        ids, labels: (batch, tokens), padded right or packed; labels are not shifted, -100 carries no loss.
+        inputs: what else the model is called with.
+
+    Returns:
+        The loss, and the fraction of positions where the label is the most likely token.
+    """
+    target = labels[:, 1:].flatten()
+    trained = (target != IGNORE).nonzero().flatten()
+    spare = -len(trained) % 256  # few shapes, as in `PadRight`
+    hidden = model.base_model(input_ids=ids, use_cache=False, **inputs).last_hidden_state[:, :-1].flatten(0, 1)
+    return chunked_cross_entropy(hidden[pad(trained, (0, spare))], model.get_output_embeddings().weight,
+                                 pad(target[trained], (0, spare), value=IGNORE), total)
 
 
 def _rows(vocabulary: int, device: str) -> int:

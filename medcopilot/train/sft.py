@@ -12,9 +12,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import torch
 from datasets import Dataset
-from torch.nn.functional import pad
 from torch.utils.data import DataLoader
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
@@ -24,7 +22,7 @@ from medcopilot.data.rows import read_rows
 from medcopilot.train import loop
 from medcopilot.train.adapters import peft_settings
 from medcopilot.train.batches import IGNORE, PadRight, SftRows, TokenBatches
-from medcopilot.train.chunked_loss import chunked_cross_entropy, use_chunked_head
+from medcopilot.train.chunked_loss import compact_loss, use_chunked_head
 from medcopilot.train.launch import read_launch
 from medcopilot.train.model import Checkpoint
 from medcopilot.train.packing import PackedBatches, PackRows, prepare_attention
@@ -56,25 +54,6 @@ class ExactSftTrainer(loop.StageTrainer, SFTTrainer):
             loss, accuracy = compact_loss(model, inputs["input_ids"], inputs["labels"], num_items_in_batch, **rest)
         self._metrics["train"]["mean_token_accuracy"].append(accuracy)
         return loss
-
-
-def compact_loss(model: Any, ids: torch.Tensor, labels: torch.Tensor, total: Any = None, **inputs: Any
-                 ) -> tuple[torch.Tensor, float]:
-    """Cross entropy in nats over the positions with a label, summed and divided by `total` (None: by their number).
-
-    Args:
-        ids, labels: (batch, tokens), padded right or packed; labels are not shifted, -100 carries no loss.
-        inputs: what else the model is called with.
-
-    Returns:
-        The loss, and the fraction of positions where the label is the most likely token.
-    """
-    target = labels[:, 1:].flatten()
-    trained = (target != IGNORE).nonzero().flatten()
-    spare = -len(trained) % 256  # few shapes, as in `PadRight`
-    hidden = model.base_model(input_ids=ids, use_cache=False, **inputs).last_hidden_state[:, :-1].flatten(0, 1)
-    return chunked_cross_entropy(hidden[pad(trained, (0, spare))], model.get_output_embeddings().weight,
-                                 pad(target[trained], (0, spare), value=IGNORE), total)
 
 
 def run_sft(config: SftConfig, rows: list[dict[str, Any]] | None = None) -> loop.StageResult:

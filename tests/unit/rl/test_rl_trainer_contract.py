@@ -11,6 +11,8 @@ from trl import GRPOConfig
 
 from env.errors import UserError
 from medcopilot.rl.batch import collate, per_episode, split_rows
+from medcopilot.rl.experience import pad
+from medcopilot.rl.grpo_loss import dapo_loss
 from medcopilot.rl.rounds import Round, Row, rows_of
 from medcopilot.rl.settings import RolloutSettings
 from medcopilot.rl.source import LiveSource
@@ -110,6 +112,31 @@ def test_loss_and_gradient_equal_the_hand_computed_ones(tmp_path, tokenizer, tas
     loss.backward()
     expected.backward()
     for (name, one), (_, other) in zip(trainer.model.named_parameters(), reference.named_parameters(), strict=True):
+        assert torch.allclose(one.grad, other.grad, atol=1e-5), name
+
+
+@pytest.mark.parametrize("kl", [0.0, 0.04])
+def test_the_loss_without_trl_is_trls(tmp_path, tokenizer, task_of, trace_of, player_of, tasks, kl) -> None:
+    trainer = make_trainer(tmp_path, tokenizer, player_of(lambda job: 0.0), tasks, micro=2)
+    trainer.beta = kl
+    groups = [random_group(task_of, trace_of, trainer.source.stream.settings, seed) for seed in (1, 2)]
+    rows = rows_of(groups)
+    total = sum(sum(row.mask) for row in rows)
+    reference, ours = tiny_model(seed=5, scale=4.0), tiny_model().train()
+    parts, found = as_parts(groups, 2), 0.0
+    for part, padded in zip(parts, split_rows(rows, 2), strict=True):
+        ids, mask, old = (pad([getattr(row, name) for row in padded]) for name in ("ids", "mask", "logprobs"))
+        logprobs, start = (torch.nn.functional.pad(
+            model(ids).logits[:, :-1].float().log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0], (1, 0)) * mask
+            for model in (ours, reference))
+        part["ref_per_token_logps"] = start[:, -part["completion_ids"].shape[1]:].detach()
+        found = found + dapo_loss(logprobs, old, torch.tensor([row.advantage for row in padded]), mask, total, low=LOW, high=HIGH,
+                                  cap=CAP, reference=start.detach(), kl=kl)
+    expected = whole_loss(trainer, parts)
+    assert found.item() == pytest.approx(expected.item(), abs=1e-5)
+    found.backward()
+    expected.backward()
+    for (name, one), (_, other) in zip(ours.named_parameters(), trainer.model.named_parameters(), strict=True):
         assert torch.allclose(one.grad, other.grad, atol=1e-5), name
 
 

@@ -12,6 +12,7 @@ import torch
 from env.errors import UserError
 from medcopilot.data.rows import Card, rows_digest, tokenizer_digest, write_rows
 from medcopilot.train.dpo import MaskedDpoTrainer, _arguments, build_trainer, run_dpo
+from medcopilot.train.dpo_loss import dpo_loss, likelihood_loss
 from medcopilot.train.model import META, CheckpointMeta, NanoShape, load_checkpoint, new_nano, read_meta, save_checkpoint
 from medcopilot.train.policy import load_policy
 from medcopilot.train.reference import SIDES
@@ -98,6 +99,18 @@ def test_the_loss_is_the_one_by_hand(config: DpoConfig, changes: dict[str, Any],
     found = trainer.compute_loss(policy, dict(batch))
     reference = load_checkpoint(config.model.checkpoint).model
     torch.testing.assert_close(found, by_hand(policy, reference, rows, config), rtol=1e-4, atol=1e-5)
+
+
+def test_the_loss_without_trl_is_the_one_by_hand(config: DpoConfig) -> None:
+    rows = pairs(4)
+    policy, reference = (new_nano(load_policy(config.model, 0).tokenizer, NanoShape(hidden=32, layers=2, heads=2, feed_forward=48),
+                                  seed=seed) for seed in (7, 8))
+    scored = [{side: torch.stack(logprobs(policy, row, side)) for side in SIDES} for row in rows]
+    sums = torch.stack([torch.stack([row[side].sum() for row in scored]) for side in SIDES])
+    start = torch.stack([torch.stack([torch.stack(logprobs(reference, row, side)).sum() for row in rows]) for side in SIDES])
+    chosen = torch.nn.utils.rnn.pad_sequence([row["chosen"] for row in scored], batch_first=True)
+    found = dpo_loss(sums, start, config.beta).mean() + config.nll * likelihood_loss(chosen, chosen != 0)
+    torch.testing.assert_close(found, by_hand(policy, reference, rows, config), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("z", [-3.0, 0.0, 0.4, 25.0])
