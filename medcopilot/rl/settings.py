@@ -94,7 +94,9 @@ class RolloutSettings(Config):
 class OnlineConfig(StageConfig):
     """One run of online reinforcement learning."""
 
-    resume_ignores: ClassVar[frozenset[str]] = StageConfig.resume_ignores | {"keep_traces", "dump"}
+    resume_ignores: ClassVar[frozenset[str]] = StageConfig.resume_ignores | {
+        "keep_traces", "dump", "engine.servers.urls", "engine.servers.folder", "engine.servers.api_key_env"}
+    """With where an engine lives: the same weights sample the same at another address."""
     model: ModelConfig
     datasets: tuple[str, ...] = Field(("mimic_iii", "medcalcbench"), min_length=1)
     builds: dict[str, BuildRequest] = Field(default_factory=dict)
