@@ -22,6 +22,7 @@ from env.task import Task
 from medcopilot.agent.profiles import limits_for
 from medcopilot.rl.dumps import ReplaySource, write_round
 from medcopilot.rl.engines import make_policy
+from medcopilot.rl.live import LivePolicy
 from medcopilot.rl.rounds import Round, Source, rows_of
 from medcopilot.rl.settings import OnlineConfig
 from medcopilot.rl.shaped import open_scorer
@@ -112,9 +113,15 @@ class LiveSource:
 
 
 @contextlib.contextmanager
-def open_source(config: OnlineConfig, source: Checkpoint, rank: int = 0, world: int = 1) -> Iterator[Source]:
-    """A replay, or gym, engine and stream of one rank; closes them all."""
-    if config.replay is not None:
+def open_source(config: OnlineConfig, source: Checkpoint, live: LivePolicy | None, rank: int = 0, world: int = 1
+                ) -> Iterator[Source]:
+    """A replay, or gym, engine and stream of one rank; closes them all.
+
+    Args:
+        live: what the engine serves; a replay has none.
+    """
+    if live is None:
+        assert config.replay is not None
         yield ReplaySource(config.replay, rank=rank, world=world)
         return
     profile, settings = source.meta.profile, config.rollouts
@@ -123,9 +130,9 @@ def open_source(config: OnlineConfig, source: Checkpoint, rank: int = 0, world: 
     with contextlib.ExitStack() as stack:
         backend = open_backend(config.sandbox)
         stack.callback(backend.close)
-        policy = make_policy(config, source)
+        policy = make_policy(config, source, live)
         stack.callback(policy.close)
-        if settings.staleness and getattr(policy, "engine_name", "") == "generate":
+        if settings.staleness and getattr(policy, "engine_name", "") == "generate" and not live.copied:
             raise UserError("rollouts.staleness: 1 needs an engine with its own copy of the weights, but transformers' `generate` "
                             "reads the model under training: set engine.kind: vllm, or staleness: 0")
         engine = RolloutEngine(policy, Gym(backend, builts.values()), concurrency=settings.concurrency,
@@ -138,10 +145,15 @@ def open_source(config: OnlineConfig, source: Checkpoint, rank: int = 0, world: 
         stream = TrajectoryStream(engine, sampler, settings, profile=profile, turn_limit=_turn_limit(tasks[0], profile),
                                   on_trace=keep, seed=config.seed * 1009 + rank, score=open_scorer(settings.verifier))
         dump = config.run / "rollouts" / config.name if config.dump else None
-        live = LiveSource(stream, policy.update, ahead=settings.staleness, rank=rank, world=world, dump=dump,
-                          engine=policy.metrics)
-        stack.callback(live.close)
-        yield live
+
+        def sync() -> int:
+            live.refresh()
+            return int(policy.update())
+
+        rounds = LiveSource(stream, sync, ahead=settings.staleness, rank=rank, world=world, dump=dump,
+                            engine=lambda: {**live.metrics(), **policy.metrics()})
+        stack.callback(rounds.close)
+        yield rounds
 
 
 def _turn_limit(task: Task, profile: str) -> int:

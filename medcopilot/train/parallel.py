@@ -10,6 +10,7 @@ Does not cover: tensor, pipeline and context parallelism; FSDP in its first vers
 from __future__ import annotations
 
 import atexit
+import copy
 import datetime
 import os
 import sys
@@ -191,7 +192,7 @@ def whole_model(model: Any, dtype: str) -> Any:
     if rank:
         return None
     with torch.device("meta"):
-        whole = _plain_class(base)(base.config)
+        whole = plain_class(base)(base.config)
         if adapters:
             from peft import PeftModel, get_peft_model
 
@@ -204,15 +205,33 @@ def whole_model(model: Any, dtype: str) -> Any:
     return whole
 
 
-def _plain_class(model: Any) -> type[Any]:
+def empty_copy(model: Any) -> Any:
+    """A model of transformers of the same class and buffers, never trained, whose weights are still to be assigned.
+
+    Where `model` is in parts, the copy is not.
+    """
+    with torch.device("meta"):
+        made = plain_class(model)(copy.deepcopy(model.config))
+    for name, buffer in model.named_buffers():
+        owner, _, leaf = name.rpartition(".")
+        setattr(made.get_submodule(owner), leaf, buffer.detach().clone())
+    made.generation_config = copy.deepcopy(model.generation_config)
+    return made.eval().requires_grad_(False)
+
+
+def plain_class(model: Any) -> type[Any]:
     """The model's class before FSDP2 put its own in front."""
     from torch.distributed.fsdp import FSDPModule
 
     return next(cls for cls in type(model).__mro__ if not issubclass(cls, FSDPModule))
 
 
-def whole_weights(model: torch.nn.Module, dtype: torch.dtype | None = None, *, everywhere: bool = False) -> dict[str, torch.Tensor]:
+def whole_weights(model: torch.nn.Module, dtype: torch.dtype | None = None, *, everywhere: bool = False,
+                  only: Callable[[str], bool] = lambda _: True) -> dict[str, torch.Tensor]:
     """Every parameter and saved buffer of an unwrapped model by its name, whole, on the CPU: on rank 0 (or `everywhere`), else {}.
+
+    Args:
+        only: which names.
 
     All ranks must call it. One parameter at a time is gathered. Tied weights appear under every name. ZeRO trains float32 originals
     of bfloat16 weights: those are what comes out, as `dtype` (None: as they are).
@@ -221,6 +240,8 @@ def whole_weights(model: torch.nn.Module, dtype: torch.dtype | None = None, *, e
     whole: dict[str, torch.Tensor] = {}
     copies: dict[int, torch.Tensor] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
+        if not only(name):
+            continue
         if id(tensor) not in copies:
             value = _gather(tensor)
             kept = dtype if dtype is not None and value.is_floating_point() else value.dtype
