@@ -32,7 +32,7 @@ class LivePolicy:
     Args:
         trained: a causal language model or peft's model of one, before anything has been wrapped around it.
         renderer: makes the probe batch.
-        device: where the policy is trained, and where the copy lies if there is one.
+        device: where the engine reads weights.
     """
 
     def __init__(self, trained: Any, config: OnlineConfig, renderer: Any, device: torch.device | str = "cpu") -> None:
@@ -51,7 +51,7 @@ class LivePolicy:
         self._metrics: dict[str, float] = {}
         self._base = trained.get_base_model() if self.adapted else trained
         if not self.sharded:
-            trained.to(device)  # engines look where the weights lie before a trainer moves them there
+            trained.to(device)  # an engine looks where they lie before a trainer moves them
         self.model = empty_copy(self._base) if self.copied else trained
         if self.copied:
             self._fill()

@@ -54,7 +54,8 @@ def run_online(config: OnlineConfig, arguments: Any, build: Callable[..., Any]) 
         checkpoint = checkpoint._replace(model=adapted(checkpoint.model, config.model.lora))
     live = None
     if config.replay is None:
-        live = LivePolicy(checkpoint.model, config, ChatRenderer(checkpoint.tokenizer), arguments.device)
+        device = arguments.device if config.engine.kind == "transformers" else "cpu"  # vLLM has weights of its own on the GPU
+        live = LivePolicy(checkpoint.model, config, ChatRenderer(checkpoint.tokenizer), device)
     with open_source(config, checkpoint, live, rank, world) as source:
         if config.max_episodes is not None:
             most = config.max_episodes
@@ -72,7 +73,8 @@ def run_online(config: OnlineConfig, arguments: Any, build: Callable[..., Any]) 
         except (NothingToLearn, DumpEnded) as reason:
             if not trainer.state.global_step:
                 raise
-            print(f"{config.name}: ended early after step {trainer.state.global_step}: {reason}", file=sys.stderr)
+            if rank == 0:
+                print(f"{config.name}: ended early after step {trainer.state.global_step}: {reason}", file=sys.stderr)
         details = {"steps": trainer.state.global_step, **source.details(), "seconds": round(horizon.elapsed(), 1)}
     meta = CheckpointMeta(profile=checkpoint.meta.profile, policy_version=checkpoint.meta.policy_version + 1, stage=config.name,
                           parent=checkpoint.digest, recipe=recipe, details=details)

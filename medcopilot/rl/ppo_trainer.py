@@ -44,7 +44,7 @@ class PPOTrainer(loop.StageTrainer, Trainer):
     """transformers' Trainer on a `Source` of rounds.
 
     Args:
-        reference: the starting policy, for the penalty; None without one.
+        reference: the starting policy, for the penalty; None without one, and where the actor has an adapter to switch off.
     """
 
     progress: loop.Progress | None = None

@@ -26,12 +26,13 @@ from medcopilot.rl.live import LivePolicy
 from medcopilot.rl.rounds import Round, Source, rows_of
 from medcopilot.rl.settings import OnlineConfig
 from medcopilot.rl.shaped import open_scorer
-from medcopilot.rl.stream import Harvest, TrajectoryStream
+from medcopilot.rl.stream import Harvest, NothingToLearn, TrajectoryStream
 from medcopilot.rl.tasks import TaskSampler
 from medcopilot.rollout.engine import RolloutEngine
 from medcopilot.rollout.sample import build_all, choose_tasks
 from medcopilot.runs import ShardWriter
 from medcopilot.trace import Trace
+from medcopilot.train import parallel
 from medcopilot.train.model import Checkpoint
 
 
@@ -61,13 +62,13 @@ class LiveSource:
         """The next round, for a trainer that has made `step` optimiser steps."""
         started = time.perf_counter()
         if self._coming is not None:
-            harvest, stale = self._coming.result(), self._synced != step
+            harvest, stale = self._together(self._coming.result), self._synced != step
             waited = time.perf_counter() - started
             synced = self._serve(step)
         else:
             synced, stale = self._serve(step), False
             before = time.perf_counter()
-            harvest = self.stream.next()
+            harvest = self._together(self.stream.next)
             waited = time.perf_counter() - before
         self._before = self.stream.state()
         if self._pool is not None:
@@ -81,6 +82,20 @@ class LiveSource:
             write_round(self.dump, self.rounds, self.rank, self.world, played, episodes)
         self.rounds += 1
         return played
+
+    @staticmethod
+    def _together(play: Callable[[], Harvest]) -> Harvest:
+        """A round of this rank. What one rank cannot learn from ends the run on all of them: they would wait for it in vain."""
+        harvest, reason = None, ""
+        try:
+            harvest = play()
+        except NothingToLearn as hopeless:
+            reason = str(hopeless)
+        for found in parallel.from_all(reason):
+            if found:
+                raise NothingToLearn(found)
+        assert harvest is not None
+        return harvest
 
     def _serve(self, step: int) -> dict[str, float]:
         """The engine gets the present weights, if they have changed."""

@@ -178,6 +178,16 @@ def on_first(act: Callable[[], T]) -> T:
     return box[0]  # type: ignore[no-any-return]
 
 
+def from_all(value: T) -> list[T]:
+    """What every rank gives, in their order; all must call it. The value must pickle."""
+    group = torch.distributed
+    if not (group.is_available() and group.is_initialized()):
+        return [value]
+    found: list[Any] = [None] * group.get_world_size()
+    group.all_gather_object(found, value)
+    return found
+
+
 def whole_model(model: Any, dtype: str) -> Any:
     """The trained model with whole weights, ready to be saved: on rank 0; None elsewhere. All ranks must call it.
 
@@ -230,11 +240,11 @@ def whole_weights(model: torch.nn.Module, dtype: torch.dtype | None = None, *, e
                   only: Callable[[str], bool] = lambda _: True) -> dict[str, torch.Tensor]:
     """Every parameter and saved buffer of an unwrapped model by its name, whole, on the CPU: on rank 0 (or `everywhere`), else {}.
 
-    Args:
-        only: which names.
-
     All ranks must call it. One parameter at a time is gathered. Tied weights appear under every name. ZeRO trains float32 originals
     of bfloat16 weights: those are what comes out, as `dtype` (None: as they are).
+
+    Args:
+        only: which names are wanted.
     """
     keep = everywhere or not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
     whole: dict[str, torch.Tensor] = {}
@@ -257,13 +267,15 @@ def _in_parts(tensor: Any) -> bool:
 
 def _gather(tensor: Any) -> torch.Tensor:
     """The whole tensor, copied; of a trained weight under ZeRO its float32 original."""
-    if hasattr(tensor, "ds_id") or hasattr(tensor, "_hp_mapping"):
+    if hasattr(tensor, "_z3_optimizer") or hasattr(tensor, "_hp_mapping"):  # ZeRO-3 parts weights before there is an optimiser
         import deepspeed
 
         original = deepspeed.utils.safe_get_full_fp32_param(tensor)
         if original is not None:
             return original.detach().clone().view(getattr(tensor, "ds_shape", tensor.shape))
     if hasattr(tensor, "ds_id"):
+        import deepspeed
+
         with deepspeed.zero.GatheredParameters([tensor]):
             return tensor.detach().clone()
     return (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).detach().clone()

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from launches import CONFIGS, finish
+from launches import CONFIGS, ROOT, finish
 from test_distributed import needs
 
 from medcopilot.train.model import load_checkpoint, read_meta
@@ -77,24 +84,43 @@ def test_sharded_adapters_are_merged_for_the_engine(at_home, config, stage) -> N
     assert all(row["sync/probe_max"] < 1e-4 for row in rows)
 
 
+@contextlib.contextmanager
+def serving(checkpoint: Path, sync: str, output: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A server from the environment that has vLLM: the trainer's has DeepSpeed."""
+    python = sys.executable if importlib.util.find_spec("vllm") else str(ROOT / ".venv-vllm" / "bin" / "python")
+    if not Path(python).is_file():
+        pytest.skip("vLLM is not installed: run .ci/setup vllm")
+    words = [python, "-m", "medcopilot.cli.main", "serve", str(checkpoint), "--port", "0", "--weight-sync", sync,
+             "--dtype", "float32", "--wait", "600"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with output.open("wb") as handle:
+        process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=handle)
+    try:
+        yield process, output
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def address(process: subprocess.Popen[bytes], output: Path) -> str:
+    """What a server prints when it is healthy."""
+    assert process.stdout is not None
+    said = process.stdout.readline().decode().strip()
+    assert said.startswith("http://"), output.read_text(errors="replace")[-3000:]
+    return said
+
+
 @pytest.mark.vllm
 @pytest.mark.thorough
 @pytest.mark.parametrize(("config", "stage", "sync"), [
     ("zero3", "grpo", "gloo"), ("fsdp2", "ppo", "gloo"), ("fsdp2", "grpo", "lora"), ("zero3", "ppo", "lora")])
 def test_every_rank_sends_to_servers_of_its_own(at_home, tmp_path, config, stage, sync) -> None:
     needs(config)
-    pytest.importorskip("vllm")
-    from medcopilot.policies.vllm_launch import VllmProcess
-
     name = f"served-{config}-{stage}-{sync}"
-    started = [VllmProcess.start(at_home.folder / "start", sync=sync, dtype="float32", output=tmp_path / f"{number}.log")
-               for number in range(2)]
-    try:
-        servers = {"urls": [server.wait(600) for server in started], "sync": sync}
-        engine = json.dumps({"kind": "vllm_server", "servers": servers})
+    with contextlib.ExitStack() as stack:
+        outputs = [stack.enter_context(serving(at_home.folder / "start", sync, tmp_path / f"{number}.log")) for number in range(2)]
+        urls = [address(process, output) for process, output in outputs]
+        engine = json.dumps({"kind": "vllm_server", "servers": {"urls": urls, "sync": sync}})
         rows = launch(at_home, config, stage, name, f"engine={engine}", *(LORA if sync == "lora" else ()))
-    finally:
-        for server in started:
-            server.kill()
     check(at_home, stage, name, rows)
     assert all(row["sync/servers"] == 1 and row["sync/probe_max"] < 1e-3 for row in rows)
