@@ -37,19 +37,30 @@ def probe_rows(renderer: Any, tokens: int = ROW_TOKENS) -> list[list[int]]:
 
 
 @torch.no_grad()
-def trained_scores(model: Any, rows: list[list[int]]) -> list[list[float]]:
-    """Logprob of each token but the first of every row, under the model in this process, in the arithmetic of its own dtype."""
+def trained_scores(model: Any, rows: list[list[int]], inner: Any = None) -> list[list[float]]:
+    """Logprob of each token but the first of every row, under the model in this process, in the arithmetic of its own dtype.
+
+    Args:
+        inner: the model inside, where `model` is what a launch has wrapped around it.
+    """
     ids = torch.tensor(rows, device=next(model.parameters()).device)
+    with plainly(model, ids.device.type, inner):
+        logits = model(input_ids=ids[:, :-1], use_cache=False).logits.float()
+    scores: list[list[float]] = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0].tolist()
+    return scores
+
+
+@contextlib.contextmanager
+def plainly(model: Any, device: str, inner: Any = None) -> Iterator[None]:
+    """Inside, the model is in mode eval and without autocast; afterwards as it was."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.autocast(ids.device.type, enabled=False), _without_autocast(model):
-            logits = model(input_ids=ids[:, :-1], use_cache=False).logits.float()
+        with torch.autocast(device, enabled=False), _without_autocast(model if inner is None else inner):
+            yield
     finally:
         for module, training in modes:
             module.training = training
-    scores: list[list[float]] = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0].tolist()
-    return scores
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from medcopilot.policies.base import Sampled, Sampling
 from medcopilot.policies.server_settings import ServerSettings
 from medcopilot.policies.vllm_pool import Seat, Server, ServerPool, describe
 from medcopilot.policies.vllm_protocol import VllmClient
-from medcopilot.policies.weight_sync import Weights, WeightSync
+from medcopilot.policies.weight_sync import Scores, Weights, WeightSync
 
 Result = TypeVar("Result")
 
@@ -131,6 +131,7 @@ class VllmServerPolicy:
         self._one_update = threading.Lock()
         self._model: Any = None
         self._weights: Weights | None = None
+        self._scores: Scores | None = None
         key = os.environ.get(settings.api_key_env, "") if settings.api_key_env else ""
         if settings.api_key_env and not key:
             raise UserError(f"engine.servers.api_key_env: the environment variable {settings.api_key_env} is not set")
@@ -166,31 +167,33 @@ class VllmServerPolicy:
 
     @classmethod
     def from_model(cls, model: Any, tokenizer: Any, renderer: Any, settings: ServerSettings, *, weights: Weights | None = None,
-                   **options: Any) -> VllmServerPolicy:
+                   scores: Scores | None = None, **options: Any) -> VllmServerPolicy:
         """The policy of a model under training; its present weights are given to the servers at once.
 
         Args:
-            weights: see `follow`.
+            weights, scores: see `follow`.
         """
         from medcopilot.policies.transformers_engine import stop_ids
 
         policy = cls(settings, stop_ids(model, tokenizer), tokenizer, renderer, **options)
         try:
-            policy.follow(model, weights)
+            policy.follow(model, weights, scores)
             policy.update(policy.version)
         except BaseException:
             policy.close()
             raise
         return policy
 
-    def follow(self, model: Any, weights: Weights | None = None) -> None:
+    def follow(self, model: Any, weights: Weights | None = None, scores: Scores | None = None) -> None:
         """From now on `update()` sends this model's weights.
 
         Args:
             model: scores the probe batch; its parameters are sent, or its LoRA adapter.
-            weights: yields `(name, tensor)` of all weights as in a checkpoint, where `model` does not hold them whole.
+            weights: yields `(name, tensor)` of all weights as in a checkpoint, where `model` does not hold them whole; with `sync`
+                lora the adapter's.
+            scores: scores rows of ids under the trained weights, where `model` cannot.
         """
-        self._model, self._weights = model, weights
+        self._model, self._weights, self._scores = model, weights, scores
 
     def session(self, view: TaskView | None, privileged: TaskKey | None = None) -> ServerSession:
         """A session for one episode.
@@ -215,7 +218,7 @@ class VllmServerPolicy:
                             "lora, and follow a model")
         with self._one_update:
             fresh = self.version + 1 if version is None else version
-            package = self.weight_sync.prepare(self._model, fresh, self._weights)
+            package = self.weight_sync.prepare(self._model, fresh, self._weights, self._scores)
             self._sync_metrics = self.thread.run(self.weight_sync.spread(package))
             self.version = fresh
         return fresh

@@ -43,6 +43,7 @@ TRANSPORTS: dict[str, Callable[[float], Transport]] = {
     "gloo": GlooTransport, "nccl": NcclTransport, "file": FileTransport, "reload": ReloadTransport, "lora": AdapterTransport}
 KEPT_FOLDERS = 2
 Weights = Callable[[], Iterable[tuple[str, Tensor]]]
+Scores = Callable[[list[list[int]]], list[list[float]]]
 
 
 class WrongServer(EngineError, UserError):
@@ -64,11 +65,13 @@ class WeightSync:
         self._folders: list[Path] = []
         self._warned: set[str] = set()
 
-    def prepare(self, model: Any, version: int, weights: Weights | None = None) -> Package:
+    def prepare(self, model: Any, version: int, weights: Weights | None = None, scores: Scores | None = None) -> Package:
         """One version of a model, scored on the probe batch and written where needed. Runs in the trainer's thread.
 
         Args:
-            weights: yields all weights under their checkpoint names; default: the model's parameters.
+            weights: yields all weights under their checkpoint names (`sync` lora: the adapter's, under peft's); default: the
+                model's own.
+            scores: scores rows of ids under the trained weights, see `sync_probe.trained_scores`; default: by the model.
 
         Raises:
             UserError: an adapter is to be synced and there is none, or the other way round.
@@ -77,12 +80,13 @@ class WeightSync:
         if lora != (getattr(model, "peft_config", None) is not None):
             trouble = "has no LoRA adapter: choose gloo, nccl, file or reload" if lora else "has a LoRA adapter: choose lora"
             raise UserError(f"engine.servers.sync is {self.settings.sync}, but the model under training {trouble}")
-        named = [] if lora else list(weights() if weights is not None else model.named_parameters())
-        named = [(name, tensor.detach()) for name, tensor in named]
+        found = weights() if weights is not None else () if lora else model.named_parameters()
+        named = [(name, tensor.detach()) for name, tensor in found]
         tag = f"policy-v{version}" if lora else f"{self._run}-v{version}"
-        folder = self._write(model, named, tag) if self.settings.writes else None
+        folder = self._write(model, named, f"{self._run}-v{version}") if self.settings.writes else None
         dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
-        return Package(version, tag, named, folder, dtype, self.rows, sync_probe.trained_scores(model, self.rows))
+        scored = scores(self.rows) if scores is not None else sync_probe.trained_scores(model, self.rows)
+        return Package(version, tag, [] if lora else named, folder, dtype, self.rows, scored)
 
     async def connect(self) -> None:
         """First look at all servers; those whose weights never change serve from now on.
@@ -276,13 +280,13 @@ class WeightSync:
         for folder in (partial, final):
             shutil.rmtree(folder, ignore_errors=True)
         partial.mkdir()
-        if named:
+        if self.settings.sync == "lora":
+            with torch.no_grad():
+                model.save_pretrained(partial, **({"state_dict": dict(named)} if named else {}))
+        else:
             from safetensors.torch import save_file
 
             save_file({key: tensor.contiguous().cpu() for key, tensor in named}, partial / "model.safetensors")
-        else:
-            with torch.no_grad():
-                model.save_pretrained(partial)
         partial.rename(final)
         self._folders = [folder for folder in self._folders if folder != final] + [final]
         for old in self._folders[:-KEPT_FOLDERS]:

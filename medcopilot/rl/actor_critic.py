@@ -7,11 +7,13 @@ Does not cover: padding on the left, key-value caches.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from medcopilot.train.adapters import switched_off
 from medcopilot.train.chunked_loss import chunked_logprobs
 
 if TYPE_CHECKING:
@@ -79,6 +81,9 @@ class ActorCritic(nn.Module):
         entropy_gradient: let the entropy be differentiated (for a bonus); it costs memory.
     """
 
+    _keys_to_ignore_on_save = None
+    """Asked for by transformers' Trainer when a state lacks weights: one with adapters has no frozen ones."""
+
     def __init__(self, actor: Any, critic: Any, temperature: float = 1.0, entropy_gradient: bool = False) -> None:
         super().__init__()
         self.actor = actor
@@ -93,19 +98,23 @@ class ActorCritic(nn.Module):
         self._no_split_modules = sorted({*(actor._no_split_modules or ()), *(critic._no_split_modules or ())})
         """Read by accelerate for FSDP2's units: the decoder layers of both."""
 
-    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, ids: Tensor, mask: Tensor, start: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Logprob, entropy (nats) and value of every token where the mask is 1, 0 elsewhere.
 
         Args:
             ids: (rows, tokens), padded on the right: causality hides the padding, so attention needs no mask.
             mask: (rows, tokens), 1 for sampled tokens; 0 in the first column, which nothing predicts.
+            start: of an actor with a LoRA adapter, what it computes without it; all values are 0.
 
         Returns:
             Three (rows, tokens) float32 tensors. `value[t]` is the estimate before token t is sampled. Gradients of logprob reach
             the actor, of value the critic.
         """
         places = Places(mask)
-        logprob, entropy = score(self.actor, ids, places, self.temperature, self.entropy_gradient)
+        with switched_off(self.actor) if start else contextlib.nullcontext():
+            logprob, entropy = score(self.actor, ids, places, self.temperature, self.entropy_gradient)
+        if start:
+            return places.spread(logprob), places.spread(entropy), torch.zeros_like(mask, dtype=torch.float32)
         state = self.critic(input_ids=ids, use_cache=False).last_hidden_state
         with torch.autocast(ids.device.type, enabled=False):
             value = self.value_head(places.before(state).float())[:, 0]
@@ -115,6 +124,8 @@ class ActorCritic(nn.Module):
         """For transformers' Trainer; options as of its models."""
         for part in (self.actor, self.critic):
             part.gradient_checkpointing_enable(**options)
+            if not part.get_input_embeddings().weight.requires_grad:  # LoRA: else nothing that is recomputed has a gradient
+                part.enable_input_require_grads()
 
 
 def from_checkpoints(actor: Checkpoint, critic: Checkpoint, temperature: float, entropy_gradient: bool = False) -> ActorCritic:

@@ -1,6 +1,7 @@
 """The policy that plays the rollouts of a run.
 
-Promises: `make_policy` gives an engine that serves the weights under training, whose `update()` makes it serve the present ones.
+Promises: `make_policy` gives an engine that serves the weights under training, whose `update()`, after a `refresh()` of what it
+follows, makes it serve the present ones.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from medcopilot.agent.render import ChatRenderer
+from medcopilot.rl.live import LivePolicy
 from medcopilot.rl.settings import OnlineConfig
 from medcopilot.train.model import Checkpoint
 
 
-def make_policy(config: OnlineConfig, source: Checkpoint) -> Any:
-    """The engine that generates with the weights under training."""
+def make_policy(config: OnlineConfig, source: Checkpoint, live: LivePolicy) -> Any:
+    """The engine that generates with the weights under training. Every rank has one of its own, and all must call it together."""
     settings, renderer = config.engine, ChatRenderer(source.tokenizer)
     options: dict[str, Any] = {"dtype": settings.dtype, "name": config.name, "version": source.meta.policy_version}
     options |= settings.options
@@ -21,12 +23,14 @@ def make_policy(config: OnlineConfig, source: Checkpoint) -> Any:
         from medcopilot.policies.vllm_server import VllmServerPolicy
 
         del options["dtype"]  # the servers' own
-        return VllmServerPolicy.from_model(source.model, source.tokenizer, renderer, settings.servers.share(), **options)
+        model, weights = (live.trained, live.adapter) if live.only_adapter else (live.model, None)
+        return VllmServerPolicy.from_model(model, source.tokenizer, renderer, settings.servers.share(), weights=weights,
+                                           scores=live.scores if live.copied else None, **options)
     if settings.kind == "vllm":
         from medcopilot.policies.vllm_offline import VllmPolicy
 
-        return VllmPolicy.from_model(source.model, source.tokenizer, renderer, **options)
+        return VllmPolicy.from_model(live.model, source.tokenizer, renderer, **options)
     from medcopilot.policies.transformers_engine import TransformersPolicy
 
     options.setdefault("slots", config.rollouts.concurrency)
-    return TransformersPolicy(source.model, source.tokenizer, renderer, **options)
+    return TransformersPolicy(live.model, source.tokenizer, renderer, **options)

@@ -44,7 +44,8 @@ class LossSettings(Config):
     """[delta] Largest importance ratio of a token, whatever the sign of its advantage. The ratio is trainer over engine, so this
     is the cap of truncated importance sampling; plain clipping leaves it open where advantages are negative."""
     kl: float = Field(0.0, ge=0)
-    """[beta] Weight of the KL term against the starting checkpoint; 0: no reference model is loaded."""
+    """[beta] Weight of the KL term against the starting checkpoint; 0: no reference model is loaded. With `model.lora` the
+    reference is the policy without its adapter."""
     iterations: int = Field(1, ge=1)
     """[num_iterations] Passes over one round of rollouts."""
     completion: int = Field(8192, ge=1)

@@ -15,16 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
+from transformers import TrainerCallback, set_seed
 
 from env.files import atomic_write
+from medcopilot.agent.render import ChatRenderer
 from medcopilot.rl.dumps import DumpEnded
+from medcopilot.rl.live import LivePolicy
 from medcopilot.rl.rounds import Source
 from medcopilot.rl.settings import OnlineConfig
 from medcopilot.rl.shaped import check_scorer
 from medcopilot.rl.source import open_source
 from medcopilot.rl.stream import NothingToLearn
 from medcopilot.train import loop
+from medcopilot.train.adapters import adapted
 from medcopilot.train.model import CheckpointMeta
 from medcopilot.train.policy import load_policy
 
@@ -46,11 +49,20 @@ def run_online(config: OnlineConfig, arguments: Any, build: Callable[..., Any]) 
     horizon = loop.Horizon(config.max_steps, config.max_seconds)
     progress = loop.Progress(config, horizon)
     rank, world = arguments.process_index, arguments.world_size
-    with open_source(config, checkpoint, rank, world) as source:
+    if config.model.lora is not None:
+        set_seed(config.seed)  # ranks that hold parts of an adapter must have begun with the same one
+        checkpoint = checkpoint._replace(model=adapted(checkpoint.model, config.model.lora))
+    live = None
+    if config.replay is None:
+        device = arguments.device if config.engine.kind == "transformers" else "cpu"  # vLLM has weights of its own on the GPU
+        live = LivePolicy(checkpoint.model, config, ChatRenderer(checkpoint.tokenizer), device)
+    with open_source(config, checkpoint, live, rank, world) as source:
         if config.max_episodes is not None:
             most = config.max_episodes
             horizon.share = lambda: source.episodes * world / most
         trainer = build(config, arguments, checkpoint, source)
+        if live is not None:
+            live.trainer = trainer
         trainer.horizon, trainer.stage_optimizer, trainer.progress = horizon, config.optimizer, progress
         trainer.step_log.progress = progress
         saver = RoundSaves(source, trainer)
@@ -61,7 +73,8 @@ def run_online(config: OnlineConfig, arguments: Any, build: Callable[..., Any]) 
         except (NothingToLearn, DumpEnded) as reason:
             if not trainer.state.global_step:
                 raise
-            print(f"{config.name}: ended early after step {trainer.state.global_step}: {reason}", file=sys.stderr)
+            if rank == 0:
+                print(f"{config.name}: ended early after step {trainer.state.global_step}: {reason}", file=sys.stderr)
         details = {"steps": trainer.state.global_step, **source.details(), "seconds": round(horizon.elapsed(), 1)}
     meta = CheckpointMeta(profile=checkpoint.meta.profile, policy_version=checkpoint.meta.policy_version + 1, stage=config.name,
                           parent=checkpoint.digest, recipe=recipe, details=details)

@@ -18,6 +18,8 @@ from medcopilot.rl.ppo_settings import PpoConfig
 from medcopilot.rl.ppo_trainer import PPOTrainer
 from medcopilot.rl.rounds import Source
 from medcopilot.train import loop
+from medcopilot.train.adapters import adapted
+from medcopilot.train.launch import read_launch
 from medcopilot.train.model import Checkpoint
 from medcopilot.train.policy import load_policy
 
@@ -36,11 +38,16 @@ def build_trainer(config: PpoConfig, arguments: TrainingArguments, checkpoint: C
     """The trainer of a run."""
     temperature = config.rollouts.temperature
     start = config.model.model_copy(update={"checkpoint": config.critic.checkpoint or config.model.checkpoint})
+    critic = load_policy(start, config.seed)
     try:
-        model = from_checkpoints(checkpoint, load_policy(start, config.seed), temperature, config.loss.entropy > 0)
+        model = from_checkpoints(checkpoint, critic, temperature, config.loss.entropy > 0)
     except ValueError as error:
         raise UserError(f"critic.checkpoint: {error}") from None
-    reference = Reference(load_policy(config.model, config.seed).model, temperature) if config.loss.kl else None
+    if config.critic.lora is not None:
+        adapted(critic.model, config.critic.lora, "critic.lora")
+    reference = None
+    if config.loss.kl and config.model.lora is None:
+        reference = Reference(load_policy(config.model, config.seed).model, temperature)
     return PPOTrainer(source=source, config=config, model=model, args=arguments, processing_class=checkpoint.tokenizer,
                       reference=reference)
 
@@ -48,5 +55,9 @@ def build_trainer(config: PpoConfig, arguments: TrainingArguments, checkpoint: C
 def make_arguments(config: PpoConfig) -> TrainingArguments:
     """The trainer's arguments."""
     shared = loop.trainer_arguments(config, config.optimizer, accumulation=config.micro_batches)
+    # under ZeRO-3 frozen weights and non-reentrant recomputation do not go together (as TRL has it)
+    frozen = config.model.lora is not None or config.critic.lora is not None
+    how = {"use_reentrant": True} if frozen and read_launch().wrapper == "ZeRO-3" else None
     return TrainingArguments(**shared, max_steps=config.max_steps or 1_000_000_000, ignore_data_skip=True,
-                             gradient_checkpointing=config.model.gradient_checkpointing, per_device_train_batch_size=1)
+                             gradient_checkpointing=config.model.gradient_checkpointing, gradient_checkpointing_kwargs=how,
+                             per_device_train_batch_size=1)

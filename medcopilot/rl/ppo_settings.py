@@ -9,9 +9,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from medcopilot.rl.settings import OnlineConfig, RolloutSettings
+from medcopilot.rl.settings import OnlineConfig, RolloutSettings, check_lora
 from medcopilot.train.config import Config
-from medcopilot.train.settings import OptimizerConfig
+from medcopilot.train.settings import LoraSettings, OptimizerConfig
 
 
 class CriticSettings(Config):
@@ -22,6 +22,13 @@ class CriticSettings(Config):
     optimizer: OptimizerConfig = OptimizerConfig(name="adamw", lr=1e-3, schedule="constant", warmup_steps=3, betas=(0.9, 0.95))
     warmup_steps: int = Field(10, ge=0)
     """Optimiser steps at the start in which the actor's rate is 0."""
+    lora: LoraSettings | None = None
+    """Train an adapter on the critic's layers, and its head, instead of all of its weights."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> CriticSettings:
+        check_lora(self.lora, "critic.lora")
+        return self
 
 
 class PpoLoss(Config):
@@ -46,7 +53,8 @@ class PpoLoss(Config):
     """Whose logprobs the ratio is taken against: the engine's, or the trainer's before the round's first update, with a truncated
     weight of trainer over engine beside it (for engines of another precision)."""
     kl: float = Field(0.001, ge=0)
-    """Weight of the distance to the starting checkpoint in every sampled token's reward; 0: no reference model is loaded."""
+    """Weight of the distance to the starting checkpoint in every sampled token's reward; 0: no reference model is loaded. With
+    `model.lora` the reference is the actor without its adapter."""
     kl_target: float | None = Field(None, gt=0)
     """KL per token that the weight is steered towards; None: the weight is fixed."""
     kl_horizon: float = Field(1e5, gt=0)

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 
+from medcopilot.policies.sync_probe import plainly
 from medcopilot.rl.actor_critic import ActorCritic
 from medcopilot.rl.batch import split_rows
 from medcopilot.rl.experience import Credit, Experience, assign, collate, deal, pad
@@ -43,7 +44,7 @@ class PPOTrainer(loop.StageTrainer, Trainer):
     """transformers' Trainer on a `Source` of rounds.
 
     Args:
-        reference: the starting policy, for the penalty; None without one.
+        reference: the starting policy, for the penalty; None without one, and where the actor has an adapter to switch off.
     """
 
     progress: loop.Progress | None = None
@@ -59,6 +60,7 @@ class PPOTrainer(loop.StageTrainer, Trainer):
         self.guard = StepGuard(loss.skip_ratio)
         self.add_callback(self.guard)
         self.reference = loop.prepare_frozen(self, reference) if reference is not None else None
+        self.adapted = hasattr(model.actor, "peft_config")
         self._queue: deque[dict[str, Tensor]] = deque()
         self._metrics: dict[str, list[float]] = defaultdict(list)
         self._moved: Tensor | None = None
@@ -130,7 +132,7 @@ class PPOTrainer(loop.StageTrainer, Trainer):
         loss = self.config.loss
         credit = Credit(loss.gamma, loss.lam, loss.value_lam, loss.whiten, self.kl.weight)
         measured = assign(experiences, credit, self._sum)
-        if self.reference is not None:
+        if "kl/start" in measured:
             self._metrics["kl/weight"].append(self.kl.weight)
             self.kl.update(measured["kl/start"], measured["tokens"])
         for name, value in measured.items():
@@ -158,7 +160,7 @@ class PPOTrainer(loop.StageTrainer, Trainer):
                          for name, fill in (("ids", self.pad_id), ("mask", 0)))
             with self.compute_loss_context_manager():
                 logprobs, _, values = (tensor.cpu() for tensor in self.model_wrapped(ids, mask))
-                start = self.reference(ids, mask).cpu() if self.reference is not None else None
+                start = self._starting(ids, mask)
             for number, row in enumerate(part):
                 if (one := known.get(id(row))) is not None:
                     length = len(row.ids)
@@ -170,6 +172,29 @@ class PPOTrainer(loop.StageTrainer, Trainer):
         for name, value in mismatch(*torch.cat(pairs, 1)).items():  # before the round's first update
             self._metrics[name].append(value)
         return experiences
+
+    def _starting(self, ids: Tensor, mask: Tensor) -> Tensor | None:
+        """The starting policy's logprobs, where the penalty wants them."""
+        if self.reference is not None:
+            return torch.as_tensor(self.reference(ids, mask)).cpu()
+        if self.adapted and self.config.loss.kl:
+            return torch.as_tensor(self.model_wrapped(ids, mask, start=True)[0]).cpu()
+        return None
+
+    @torch.no_grad()
+    def probe(self, rows: list[list[int]]) -> list[list[float]]:
+        """See `sync_probe.trained_scores`, through the wrapper. Every rank must call it."""
+        ids = torch.tensor(rows, device=self.args.device)
+        mask = torch.ones_like(ids)
+        mask[:, 0] = 0
+        module: ActorCritic = self.accelerator.unwrap_model(self.model)
+        before, module.temperature = module.temperature, 1.0
+        try:
+            with plainly(self.model_wrapped, ids.device.type, self.model):
+                scores: list[list[float]] = self.model_wrapped(ids, mask)[0][:, 1:].tolist()
+        finally:
+            module.temperature = before
+        return scores
 
     def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False,
                      num_items_in_batch: Any = None) -> Any:
@@ -216,6 +241,9 @@ class PPOTrainer(loop.StageTrainer, Trainer):
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         module: ActorCritic = self.accelerator.unwrap_model(self.model)
         state = module.state_dict() if state_dict is None else state_dict
+        if self._whole:  # what never changes is read from its checkpoint again
+            frozen = {name for name, p in module.named_parameters(remove_duplicate=False) if not p.requires_grad}
+            state = {name: tensor for name, tensor in state.items() if name not in frozen}
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         if self._whole:

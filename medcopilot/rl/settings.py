@@ -16,7 +16,7 @@ from medcopilot.policies.server_settings import ServerSettings
 from medcopilot.rl.advantages import Scale
 from medcopilot.rl.tasks import Priority
 from medcopilot.train.config import Config, StageConfig
-from medcopilot.train.settings import ModelConfig
+from medcopilot.train.settings import LoraSettings, ModelConfig
 from rewards.shaping import check_weights
 
 
@@ -91,10 +91,28 @@ class RolloutSettings(Config):
         return self
 
 
+def check_lora(lora: LoraSettings | None, key: str) -> None:
+    """Refuse what only training on rows can do.
+
+    Raises:
+        ValueError: it is asked for.
+    """
+    if lora is None:
+        return
+    if lora.quantize:
+        raise ValueError(f"{key}.quantize: the engine is given whole weights, which 4-bit ones are not: remove it; LoRA trains "
+                         "without it")
+    if lora.dropout:
+        raise ValueError(f"{key}.dropout: rollouts are sampled without dropout, and their logprobs would not be the trainer's: "
+                         "set 0")
+
+
 class OnlineConfig(StageConfig):
     """One run of online reinforcement learning."""
 
-    resume_ignores: ClassVar[frozenset[str]] = StageConfig.resume_ignores | {"keep_traces", "dump"}
+    resume_ignores: ClassVar[frozenset[str]] = StageConfig.resume_ignores | {
+        "keep_traces", "dump", "engine.servers.urls", "engine.servers.folder", "engine.servers.api_key_env"}
+    """With where an engine lives: the same weights sample the same at another address."""
     model: ModelConfig
     datasets: tuple[str, ...] = Field(("mimic_iii", "medcalcbench"), min_length=1)
     builds: dict[str, BuildRequest] = Field(default_factory=dict)
@@ -127,8 +145,11 @@ class OnlineConfig(StageConfig):
                              f"{self.name}-paper")
         if self.model.checkpoint is None:
             raise ValueError("reinforcement learning starts from a checkpoint: set model.checkpoint, not model.tokenizer")
-        if self.model.lora is not None:
-            raise ValueError("online stages train all weights; merge the adapter into the checkpoint first")
+        check_lora(self.model.lora, "model.lora")
+        servers = self.engine.servers
+        if servers is not None and servers.sync == "lora" and self.model.lora is None:
+            raise ValueError("engine.servers.sync: lora sends an adapter and there is none: set model.lora, or choose gloo, nccl, "
+                             "file or reload")
         if self.dump and self.replay:
             raise ValueError("a replayed run has no rollouts of its own: leave out dump or replay")
         return self

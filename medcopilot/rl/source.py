@@ -22,15 +22,17 @@ from env.task import Task
 from medcopilot.agent.profiles import limits_for
 from medcopilot.rl.dumps import ReplaySource, write_round
 from medcopilot.rl.engines import make_policy
+from medcopilot.rl.live import LivePolicy
 from medcopilot.rl.rounds import Round, Source, rows_of
 from medcopilot.rl.settings import OnlineConfig
 from medcopilot.rl.shaped import open_scorer
-from medcopilot.rl.stream import Harvest, TrajectoryStream
+from medcopilot.rl.stream import Harvest, NothingToLearn, TrajectoryStream
 from medcopilot.rl.tasks import TaskSampler
 from medcopilot.rollout.engine import RolloutEngine
 from medcopilot.rollout.sample import build_all, choose_tasks
 from medcopilot.runs import ShardWriter
 from medcopilot.trace import Trace
+from medcopilot.train import parallel
 from medcopilot.train.model import Checkpoint
 
 
@@ -60,13 +62,13 @@ class LiveSource:
         """The next round, for a trainer that has made `step` optimiser steps."""
         started = time.perf_counter()
         if self._coming is not None:
-            harvest, stale = self._coming.result(), self._synced != step
+            harvest, stale = self._together(self._coming.result), self._synced != step
             waited = time.perf_counter() - started
             synced = self._serve(step)
         else:
             synced, stale = self._serve(step), False
             before = time.perf_counter()
-            harvest = self.stream.next()
+            harvest = self._together(self.stream.next)
             waited = time.perf_counter() - before
         self._before = self.stream.state()
         if self._pool is not None:
@@ -80,6 +82,20 @@ class LiveSource:
             write_round(self.dump, self.rounds, self.rank, self.world, played, episodes)
         self.rounds += 1
         return played
+
+    @staticmethod
+    def _together(play: Callable[[], Harvest]) -> Harvest:
+        """A round of this rank. What one rank cannot learn from ends the run on all of them: they would wait for it in vain."""
+        harvest, reason = None, ""
+        try:
+            harvest = play()
+        except NothingToLearn as hopeless:
+            reason = str(hopeless)
+        for found in parallel.from_all(reason):
+            if found:
+                raise NothingToLearn(found)
+        assert harvest is not None
+        return harvest
 
     def _serve(self, step: int) -> dict[str, float]:
         """The engine gets the present weights, if they have changed."""
@@ -112,9 +128,15 @@ class LiveSource:
 
 
 @contextlib.contextmanager
-def open_source(config: OnlineConfig, source: Checkpoint, rank: int = 0, world: int = 1) -> Iterator[Source]:
-    """A replay, or gym, engine and stream of one rank; closes them all."""
-    if config.replay is not None:
+def open_source(config: OnlineConfig, source: Checkpoint, live: LivePolicy | None, rank: int = 0, world: int = 1
+                ) -> Iterator[Source]:
+    """A replay, or gym, engine and stream of one rank; closes them all.
+
+    Args:
+        live: what the engine serves; a replay has none.
+    """
+    if live is None:
+        assert config.replay is not None
         yield ReplaySource(config.replay, rank=rank, world=world)
         return
     profile, settings = source.meta.profile, config.rollouts
@@ -123,9 +145,9 @@ def open_source(config: OnlineConfig, source: Checkpoint, rank: int = 0, world: 
     with contextlib.ExitStack() as stack:
         backend = open_backend(config.sandbox)
         stack.callback(backend.close)
-        policy = make_policy(config, source)
+        policy = make_policy(config, source, live)
         stack.callback(policy.close)
-        if settings.staleness and getattr(policy, "engine_name", "") == "generate":
+        if settings.staleness and getattr(policy, "engine_name", "") == "generate" and not live.copied:
             raise UserError("rollouts.staleness: 1 needs an engine with its own copy of the weights, but transformers' `generate` "
                             "reads the model under training: set engine.kind: vllm, or staleness: 0")
         engine = RolloutEngine(policy, Gym(backend, builts.values()), concurrency=settings.concurrency,
@@ -138,10 +160,15 @@ def open_source(config: OnlineConfig, source: Checkpoint, rank: int = 0, world: 
         stream = TrajectoryStream(engine, sampler, settings, profile=profile, turn_limit=_turn_limit(tasks[0], profile),
                                   on_trace=keep, seed=config.seed * 1009 + rank, score=open_scorer(settings.verifier))
         dump = config.run / "rollouts" / config.name if config.dump else None
-        live = LiveSource(stream, policy.update, ahead=settings.staleness, rank=rank, world=world, dump=dump,
-                          engine=policy.metrics)
-        stack.callback(live.close)
-        yield live
+
+        def sync() -> int:
+            live.refresh()
+            return int(policy.update())
+
+        rounds = LiveSource(stream, sync, ahead=settings.staleness, rank=rank, world=world, dump=dump,
+                            engine=lambda: {**live.metrics(), **policy.metrics()})
+        stack.callback(rounds.close)
+        yield rounds
 
 
 def _turn_limit(task: Task, profile: str) -> int:

@@ -19,12 +19,14 @@ from datasets import Dataset
 from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
+from medcopilot.policies.sync_probe import trained_scores
 from medcopilot.rl.batch import collate, per_episode, split_evenly, split_rows
 from medcopilot.rl.guard import StepGuard
 from medcopilot.rl.ppo_loss import mismatch
 from medcopilot.rl.rounds import Row, Source
 from medcopilot.rl.step_log import StepLog
 from medcopilot.train import loop
+from medcopilot.train.adapters import switched_off
 from medcopilot.train.chunked_loss import chunked_logprobs
 
 BY_TOKENS = ("dapo", "cispo", "vespo")
@@ -49,8 +51,13 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
                  observations: bool = False, guard: StepGuard | None = None, **rest: Any) -> None:
         # TRL draws prompts from a dataset; ours are placeholders, one per group, enough for many steps
         placeholders = Dataset.from_dict({"prompt": ["stream"] * (args.generation_batch_size // args.num_generations) * 100})
+        # with a KL term TRL would put a second adapter beside a LoRA one, for a reference; ours is the adapter switched off
+        beta, adapted = args.beta, hasattr(model, "peft_config")
+        args.beta = 0.0 if adapted else beta
         super().__init__(model=model, reward_funcs=no_reward, args=args, train_dataset=placeholders,
                          processing_class=processing_class, **rest)
+        self.beta = args.beta = beta
+        self._adapted = adapted
         self.source = source
         self.episode_average = episode_average
         self.observations = observations
@@ -74,6 +81,10 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
     def restore_round(self, state: dict[str, Any]) -> None:
         """Go on from `round_state()`."""
         self.guard.skipped = int(state["skipped"])
+
+    def probe(self, rows: list[list[int]]) -> list[list[float]]:
+        """See `sync_probe.trained_scores`, through the wrapper. Every rank must call it."""
+        return trained_scores(self.model_wrapped, rows, self.model)
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """The next micro-batch; a new round of rollouts when the last one is used up. The argument is a placeholder."""
@@ -128,7 +139,10 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
 
     @torch.no_grad()
     def _reference(self, batch: dict[str, Tensor]) -> Tensor:
-        return self._score_frozen(self.ref_model, batch)
+        if not self._adapted:
+            return self._score_frozen(self.ref_model, batch)
+        with switched_off(self.model):
+            return self._score_frozen(self.model_wrapped, batch)
 
     def _score_frozen(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
         self._wanted = batch["completion_mask"] * batch["tool_mask"]
@@ -151,7 +165,7 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
     def _compact_logps(self, model: Any, input_ids: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, None]:
         """Logprobs and entropies (B, C) at the wanted completion tokens, 0 elsewhere. Rows are padded on the right only."""
         with self.accelerator.autocast():
-            hidden = model.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
+            hidden = model.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
         columns = wanted.shape[1]
         chosen = hidden[:, -columns - 1: -1][wanted].float()
         weight = model.get_output_embeddings().weight.float()

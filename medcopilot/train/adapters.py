@@ -1,14 +1,17 @@
-"""Low-rank adapters: peft's settings, quantised parents, and what is left when training is over.
+"""Low-rank adapters: peft's settings, quantised parents, the model without its adapter, and what is left when training is over.
 
 Promises: the final checkpoint has the parent's shape and type, with the adapter merged. With `lora.quantize: nf4` (QLoRA) the
-adapter is merged into the parent as it was stored, not into its 4-bit copy.
+adapter is merged into the parent as it was stored, not into its 4-bit copy. While a model trains, `merge` gives its whole weights
+without touching it, and `switched_off` makes it the parent.
 Does not cover: quantisation on a CPU, or under ZeRO-3 and FSDP.
 Source: Dettmers et al. 2023 (arXiv 2305.14314).
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +19,91 @@ import torch
 
 from env.errors import UserError
 from medcopilot.train.model import load_checkpoint
-from medcopilot.train.settings import ModelConfig
+from medcopilot.train.settings import LoraSettings, ModelConfig
+
+ADAPTER = "default"
+"""peft's name for the only adapter of a model."""
 
 
 def peft_settings(config: ModelConfig) -> Any:
     """peft's configuration for LoRA, None without."""
-    if config.lora is None:
-        return None
+    return None if config.lora is None else lora_config(config.lora)
+
+
+def lora_config(settings: LoraSettings) -> Any:
+    """peft's configuration."""
     from peft import LoraConfig
 
-    return LoraConfig(r=config.lora.rank, lora_alpha=config.lora.alpha, lora_dropout=config.lora.dropout,
-                      target_modules=config.lora.targets, task_type="CAUSAL_LM")
+    return LoraConfig(r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout,
+                      target_modules=settings.targets, task_type="CAUSAL_LM")
+
+
+def adapted(model: Any, settings: LoraSettings, key: str = "model.lora") -> Any:
+    """The model with a new adapter on its linear layers, which alone is trained; at the start it changes nothing.
+
+    The layers of `model` itself are replaced: whoever holds it sees the adapter too.
+
+    Args:
+        key: where the settings come from, for the refusal.
+
+    Raises:
+        UserError: an adapter would sit on embeddings or on the output head.
+    """
+    from peft import get_peft_model
+    from transformers.integrations import is_deepspeed_zero3_enabled
+
+    # ZeRO-3 wants one type of weights: peft would keep the adapter of a bfloat16 model in float32 (as TRL does it)
+    made = get_peft_model(model, lora_config(settings), autocast_adapter_dtype=not is_deepspeed_zero3_enabled())
+    layers = dict(_layers(model))
+    if model.get_output_embeddings() in layers.values() or not all(isinstance(layer.base_layer, torch.nn.Linear)
+                                                                   for layer in layers.values()):
+        raise UserError(f"{key}.targets: online stages adapt linear layers only, not embeddings or the output head: name others, "
+                        "or take all-linear")
+    return made
+
+
+@contextlib.contextmanager
+def switched_off(model: Any) -> Iterator[None]:
+    """Inside, an adapted model computes what its parent does.
+
+    By a scale of 0, not by peft's switch: that one takes the adapter's weights out of training and back in, which wrappers that
+    shard them do not follow, and leaves their modules out of the forward pass that ZeRO-3 has learnt.
+    """
+    before = [(layer, dict(layer.scaling)) for _, layer in _layers(model)]
+    for layer, scales in before:
+        layer.scaling.update(dict.fromkeys(scales, 0.0))
+    try:
+        yield
+    finally:
+        for layer, scales in before:
+            layer.scaling.update(scales)
+
+
+def merge(weights: Mapping[str, torch.Tensor], base: Any) -> dict[str, torch.Tensor]:
+    """W + s B A for every adapted layer, added in float32, and all other weights as they are, under the parent's names.
+
+    Args:
+        weights: whole, by their names in `base`.
+        base: the parent whose layers the adapter sits in; it is not changed.
+    """
+    layers = dict(_layers(base))
+    plain = {}
+    for name, tensor in weights.items():
+        owner, inside, rest = name.partition(".base_layer.")
+        if ".lora_" in name:
+            continue
+        if inside and rest == "weight":
+            a, b = (weights[f"{owner}.lora_{side}.{ADAPTER}.weight"].float() for side in "AB")
+            tensor = (tensor.float() + layers[owner].scaling[ADAPTER] * (b @ a)).to(tensor.dtype)
+        plain[f"{owner}.{rest}" if inside else name] = tensor
+    return plain
+
+
+def _layers(model: Any) -> Iterator[tuple[str, Any]]:
+    """Names and layers that have an adapter."""
+    from peft.tuners.lora import LoraLayer
+
+    return ((name, module) for name, module in model.named_modules() if isinstance(module, LoraLayer))
 
 
 def quantization(config: ModelConfig) -> Any:

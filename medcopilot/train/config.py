@@ -57,7 +57,7 @@ class StageConfig(Config):
     """What every training stage has. A stage is one recipe file and writes one checkpoint."""
 
     resume_ignores: ClassVar[frozenset[str]] = frozenset({"threads", "save_steps", "log_steps", "rank_seconds", "tracking"})
-    """Keys that may change between two starts of one run: they do not change its result."""
+    """Keys (`section.key` inside a section) that may change between two starts of one run: they do not change its result."""
 
     run: Path
     """Run folder; the checkpoint goes to `<run>/checkpoints/<name>`, metrics to `<run>/metrics/<name>.jsonl`."""
@@ -109,7 +109,14 @@ class StageConfig(Config):
 
     def digest(self) -> str:
         """16 hex digits over everything that can change the result."""
-        body = self.model_dump(mode="json", exclude=set(self.resume_ignores))
+        body = self.model_dump(mode="json")
+        for key in self.resume_ignores:
+            *sections, last = key.split(".")
+            node: Any = body
+            for section in sections:
+                node = (node or {}).get(section)  # a section that is optional may be None
+            if node:
+                node.pop(last, None)
         return hashlib.blake2b(json.dumps(body, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 

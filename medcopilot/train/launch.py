@@ -38,6 +38,11 @@ class Launch(NamedTuple):
         """One process and nothing sharded."""
         return self.processes == 1 and self.wrapper == "none"
 
+    @property
+    def sharded(self) -> bool:
+        """No process holds whole weights."""
+        return self.wrapper in ("ZeRO-3", "FSDP2")
+
     def __str__(self) -> str:
         where = f" on {self.machines} machines" if self.machines > 1 else ""
         return f"{self.processes} process{'es' if self.processes > 1 else ''}{where}, {self.wrapper}"

@@ -10,6 +10,7 @@ Does not cover: tensor, pipeline and context parallelism; FSDP in its first vers
 from __future__ import annotations
 
 import atexit
+import copy
 import datetime
 import os
 import sys
@@ -177,6 +178,16 @@ def on_first(act: Callable[[], T]) -> T:
     return box[0]  # type: ignore[no-any-return]
 
 
+def from_all(value: T) -> list[T]:
+    """What every rank gives, in their order; all must call it. The value must pickle."""
+    group = torch.distributed
+    if not (group.is_available() and group.is_initialized()):
+        return [value]
+    found: list[Any] = [None] * group.get_world_size()
+    group.all_gather_object(found, value)
+    return found
+
+
 def whole_model(model: Any, dtype: str) -> Any:
     """The trained model with whole weights, ready to be saved: on rank 0; None elsewhere. All ranks must call it.
 
@@ -191,7 +202,7 @@ def whole_model(model: Any, dtype: str) -> Any:
     if rank:
         return None
     with torch.device("meta"):
-        whole = _plain_class(base)(base.config)
+        whole = plain_class(base)(base.config)
         if adapters:
             from peft import PeftModel, get_peft_model
 
@@ -204,23 +215,43 @@ def whole_model(model: Any, dtype: str) -> Any:
     return whole
 
 
-def _plain_class(model: Any) -> type[Any]:
+def empty_copy(model: Any) -> Any:
+    """A model of transformers of the same class and buffers, never trained, whose weights are still to be assigned.
+
+    Where `model` is in parts, the copy is not.
+    """
+    with torch.device("meta"):
+        made = plain_class(model)(copy.deepcopy(model.config))
+    for name, buffer in model.named_buffers():
+        owner, _, leaf = name.rpartition(".")
+        setattr(made.get_submodule(owner), leaf, buffer.detach().clone())
+    made.generation_config = copy.deepcopy(model.generation_config)
+    return made.eval().requires_grad_(False)
+
+
+def plain_class(model: Any) -> type[Any]:
     """The model's class before FSDP2 put its own in front."""
     from torch.distributed.fsdp import FSDPModule
 
     return next(cls for cls in type(model).__mro__ if not issubclass(cls, FSDPModule))
 
 
-def whole_weights(model: torch.nn.Module, dtype: torch.dtype | None = None, *, everywhere: bool = False) -> dict[str, torch.Tensor]:
+def whole_weights(model: torch.nn.Module, dtype: torch.dtype | None = None, *, everywhere: bool = False,
+                  only: Callable[[str], bool] = lambda _: True) -> dict[str, torch.Tensor]:
     """Every parameter and saved buffer of an unwrapped model by its name, whole, on the CPU: on rank 0 (or `everywhere`), else {}.
 
     All ranks must call it. One parameter at a time is gathered. Tied weights appear under every name. ZeRO trains float32 originals
     of bfloat16 weights: those are what comes out, as `dtype` (None: as they are).
+
+    Args:
+        only: which names are wanted.
     """
     keep = everywhere or not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
     whole: dict[str, torch.Tensor] = {}
     copies: dict[int, torch.Tensor] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
+        if not only(name):
+            continue
         if id(tensor) not in copies:
             value = _gather(tensor)
             kept = dtype if dtype is not None and value.is_floating_point() else value.dtype
@@ -236,13 +267,15 @@ def _in_parts(tensor: Any) -> bool:
 
 def _gather(tensor: Any) -> torch.Tensor:
     """The whole tensor, copied; of a trained weight under ZeRO its float32 original."""
-    if hasattr(tensor, "ds_id") or hasattr(tensor, "_hp_mapping"):
+    if hasattr(tensor, "_z3_optimizer") or hasattr(tensor, "_hp_mapping"):  # ZeRO-3 parts weights before there is an optimiser
         import deepspeed
 
         original = deepspeed.utils.safe_get_full_fp32_param(tensor)
         if original is not None:
             return original.detach().clone().view(getattr(tensor, "ds_shape", tensor.shape))
     if hasattr(tensor, "ds_id"):
+        import deepspeed
+
         with deepspeed.zero.GatheredParameters([tensor]):
             return tensor.detach().clone()
     return (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).detach().clone()

@@ -124,11 +124,11 @@ def start(words: list[str], log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(words, cwd=ROOT, env=environment, stdout=handle, stderr=handle)
 
 
-def finish(words: list[str], log: Path, code: int = 0) -> str:
-    """Run to the end. Returns what was said."""
+def finish(words: list[str], log: Path, code: int = 0, seconds: float = 180) -> str:
+    """Run to the end, `seconds` at most. Returns what was said."""
     process = start(words, log)
     try:
-        process.wait(180)
+        process.wait(seconds)
     finally:
         end(process)
     said = log.read_text(errors="replace")

@@ -9,8 +9,9 @@ from medcopilot.rl.dumps import DumpEnded, ReplaySource, round_file, write_round
 from medcopilot.rl.rounds import Round, Row, rows_of
 from medcopilot.rl.settings import RolloutSettings
 from medcopilot.rl.source import LiveSource
-from medcopilot.rl.stream import TrajectoryStream, judge
+from medcopilot.rl.stream import NothingToLearn, TrajectoryStream, judge
 from medcopilot.rl.tasks import TaskSampler
+from medcopilot.train import parallel
 
 SETTINGS = RolloutSettings(groups=2, group_size=8, max_groups=4, rewards={"outcome": 1.0})
 
@@ -190,3 +191,18 @@ def test_episodes_are_counted_kept_or_not(player_of, tasks, tmp_path) -> None:
         part.next(0)
         part.next(1)
     assert sum(part.episodes for part in parts) == source.episodes
+
+
+def test_what_one_rank_cannot_learn_from_ends_the_run_on_all(player_of, tasks, monkeypatch) -> None:
+    """Else the others would wait for it until their time is up."""
+    source = LiveSource(TrajectoryStream(player_of(mixed), TaskSampler(tasks, seed=1), SETTINGS), lambda: 0)
+    assert source.next(0).rows
+    told = []
+    monkeypatch.setattr(parallel, "from_all", lambda reason: told.append(reason) or [reason, "none of 6 groups"])
+    with pytest.raises(NothingToLearn, match="none of 6 groups"):
+        source.next(1)
+    hopeless = LiveSource(TrajectoryStream(player_of(lambda job: 0.0), TaskSampler(tasks, seed=1), SETTINGS), lambda: 0)
+    with pytest.raises(NothingToLearn, match="the policy solves all or none"):
+        hopeless.next(0)
+    assert told[0] == ""
+    assert "the policy solves all or none" in told[1]

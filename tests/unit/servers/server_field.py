@@ -32,8 +32,8 @@ class OneNumber(torch.nn.Module):
     def forward(self, input_ids: torch.Tensor, use_cache: bool = True) -> Any:
         return SimpleNamespace(logits=torch.sin(self.weight * torch.arange(VOCABULARY) + input_ids[..., None]))
 
-    def save_pretrained(self, folder: Path) -> None:
-        save_file({"weight": self.weight.detach()}, folder / "adapter_model.safetensors")
+    def save_pretrained(self, folder: Path, state_dict: dict[str, torch.Tensor] | None = None) -> None:
+        save_file(state_dict or {"weight": self.weight.detach()}, folder / "adapter_model.safetensors")
 
     def become(self, value: float) -> None:
         with torch.no_grad():

@@ -227,6 +227,20 @@ def test_an_adapter_has_a_name_for_each_version_and_two_are_kept(field):
     assert one.adapters == {"policy-v3": pytest.approx(0.3)}
 
 
+@pytest.mark.parametrize("sync", ["file", "lora"])
+def test_weights_and_scores_may_come_from_elsewhere(field, sync):
+    """Of a model in parts: what it holds itself is neither sent nor scored."""
+    double = field.double()
+    model, whole = (OneNumber(adapter=sync == "lora") for _ in range(2))
+    policy = field.trained(model, sync=sync)
+    whole.become(0.75)
+    policy.follow(model, lambda: [("weight", whole.weight)], lambda rows: sync_probe.trained_scores(whole, rows))
+    assert policy.update() == 1
+    assert served(act(policy, [IDS])[0], 0.75)
+    assert policy.metrics()["sync/probe_max"] < 1e-5
+    assert (double.adapters == {"policy-v0": 0.25, "policy-v1": 0.75}) == (sync == "lora")
+
+
 def test_an_adapter_of_an_earlier_run_is_replaced(field):
     double = field.double()
     double.adapters["policy-v0"] = 42.0
