@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from medcopilot.evaluation.columns import ACTIONS, REFUSALS, Columns, columns
 from medcopilot.evaluation.intervals import RESAMPLES, cluster_bootstrap, pass_at_k, wilson
+from medcopilot.evaluation.loop_cost import LoopCost, loop_cost
 from medcopilot.trace import Trace
 
 
@@ -121,6 +122,8 @@ class Behaviour(_Record):
     completion_tokens: Quantity
     context_tokens: Quantity
     time: TimeSplit
+    loops: LoopCost | None
+    """None where nothing looped and no guard watched."""
 
 
 class Summary(_Record):
@@ -193,7 +196,7 @@ def behaviour(cols: Columns) -> Behaviour:
                      action_count=valid, refused={name: int(n) for name, n in zip(REFUSALS, refused, strict=True)},
                      turns=_quantity(cols.measure("turns")), seconds=_quantity(cols.measure("seconds")),
                      completion_tokens=_quantity(cols.measure("completion_tokens")),
-                     context_tokens=_quantity(cols.measure("context_tokens")), time=_time(cols))
+                     context_tokens=_quantity(cols.measure("context_tokens")), time=_time(cols), loops=loop_cost(cols))
 
 
 def pass_curve(cols: Columns, *, resamples: int = RESAMPLES, seed: int = 0) -> list[PassAtK]:

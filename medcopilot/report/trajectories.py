@@ -34,6 +34,7 @@ _WHY_LABEL = {
 _WHY_STOP = {
     "turns": "The turns ran out before anything was submitted.",
     "context": "The conversation outgrew the context before anything was submitted.",
+    "loop": "The agent repeated itself after it had been told so, before anything was submitted.",
     "no_reply": "The policy gave no reply.",
 }
 
@@ -134,4 +135,4 @@ def _turn(turn: Any) -> dict[str, Any]:
     return {"action": turn.action or "unreadable reply", "problem": turn.problem, "tokens": turn.sampled_tokens,
             "seconds": turn.generate_seconds + turn.env_seconds, "status": run.get("status", ""),
             "parts": action_parts(turn.action, turn.params, turn.reply),
-            "observation": visible(turn.observation, OBSERVATION_CHARS)}
+            "observation": visible(turn.observation, OBSERVATION_CHARS), "guard": visible(turn.guard)}

@@ -109,6 +109,11 @@ def test_a_checkpoint_is_sampled_then_summarised(monkeypatch, tmp_path):
     assert (asked["temperature"], asked["greedy_first"], asked["split"]) == (1.0, False, "test")
     assert str(asked["out"]).startswith("runs/eval-expert-")
     assert "mimic_iii" in text
+    plain = asked["out"]
+    assert asked["loop_guard"] is False
+    invoke(evaluate, "--checkpoint", "expert", "--dataset", "mimic_iii", "--n", "30", "--temperature", "1", "--loop-guard")
+    assert asked["loop_guard"] is True
+    assert asked["out"] != plain  # other episodes, another run
 
 
 def test_report_command_names_stages_and_merges_folders_of_one_name(two_runs, tmp_path):

@@ -122,6 +122,14 @@ def test_every_section_is_there_with_its_numbers(full_page):
     assert 'aria-label="SFT: loss from 4 at step 0' in full_page
 
 
+def test_loops_are_a_table_where_there_are_some(full_page, page_of):
+    again = [Turn(reply="{}", action="code_execution", params={"code": "print(1)"}, observation="1", sampled_tokens=7)] * 5
+    text = page_of({"run": [make_trace(False, turns=again, stop="turns"), make_trace(True)]})
+    assert 'aria-label="Loops per stage"' in text
+    assert Page(text).problems == []
+    assert "Loops per stage" not in full_page
+
+
 def test_single_run_without_extras_still_makes_a_page(page_of):
     text = page_of({"only": [make_trace(True, slice="official")]})
     assert 'id="comparisons"' not in text
@@ -138,6 +146,7 @@ def test_a_run_without_any_graded_episode_still_makes_a_page(page_of):
 @pytest.mark.parametrize(("fields", "words"), [
     ({"stop": "turns"}, "The turns ran out"),
     ({"stop": "context"}, "outgrew the context"),
+    ({"stop": "loop"}, "repeated itself after it had been told"),
     ({"impossible": True}, "abstaining would have been right"),
     ({"paper": True}, "paper&#39;s grader accepts it"),
     ({}, "differs from the reference"),

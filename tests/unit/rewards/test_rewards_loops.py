@@ -51,6 +51,21 @@ def test_other_turns_before_a_rollout_only_shift_its_loops(letters: str, count: 
     assert find_loops([*before, *steps(letters)]) == {turn + count: period for turn, period in find_loops(steps(letters)).items()}
 
 
+@given(before=st.integers(0, 6), period=st.integers(1, LONGEST_PERIOD), times=st.integers(2, 4), after=st.integers(0, 6),
+       cut=st.integers(0, LONGEST_PERIOD - 1),
+       layout=st.sampled_from(["print({})", "print( {} )", "print({})  # so", "print({},)"]))
+def test_every_planted_loop_is_found_and_nothing_else(before: int, period: int, times: int, after: int, cut: int,
+                                                      layout: str) -> None:
+    def step(number: int, form: str = "print({})", space: str = " ") -> Step:
+        return Step("code_execution", form.format(number), f"row{space}{number}", "python")
+
+    block = [step(100 + i) for i in range(period)]
+    again = [step(100 + i, layout, "\n ") for i in range(period)]
+    planted = [*block, *again * (times - 1), *again[: cut % period]]
+    rollout = [*(step(i) for i in range(before)), *planted, *(step(200 + i) for i in range(after))]
+    assert find_loops(rollout) == dict.fromkeys(range(before + period, before + len(planted)), period)
+
+
 @given(st.lists(st.text(max_size=20), unique=True, max_size=12))
 def test_observations_that_differ_never_loop(observations: list[str]) -> None:
     shown = [f"{i} {text}" for i, text in enumerate(observations)]
