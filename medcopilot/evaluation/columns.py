@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from medcopilot.evaluation.errors import error_class
 from medcopilot.loops import guard_effect
 from medcopilot.trace import Trace
 
@@ -34,6 +35,7 @@ class _Row(NamedTuple):
     label: str
     paper_label: str
     stop: str
+    error: str
     impossible: bool
     abstained: bool
     measures: tuple[float, ...]
@@ -43,7 +45,7 @@ class _Row(NamedTuple):
 
 MEASURES = ("turns", "seconds", "generation", "environment", "grading", "completion_tokens", "context_tokens", "started",
             "loop_turns", "loop_guarded", "loop_told", "loop_stopped", "loop_tokens_after", "loop_tokens_saved")
-_TEXT = ("dataset", "category", "slice", "task", "label", "paper_label", "stop")
+_TEXT = ("dataset", "category", "slice", "task", "label", "paper_label", "stop", "error")
 _FLOATS = ("temperature", "strict", "paper")
 _FLAGS = ("impossible", "abstained")
 
@@ -71,6 +73,8 @@ class Columns:
     label: NDArray[np.str_]
     paper_label: NDArray[np.str_]
     stop: NDArray[np.str_]
+    error: NDArray[np.str_]
+    """Class of the failure (`medcopilot.evaluation.errors`), empty for a strict success."""
     impossible: NDArray[np.bool_]
     abstained: NDArray[np.bool_]
     measures: NDArray[np.float64]
@@ -150,7 +154,7 @@ def _row(trace: Trace) -> _Row:
                 _context(trace), trace.started, *_loops(trace))
     return _Row(trace.dataset, trace.category, trace.slice, trace.cluster, trace.task_id, trace.sample, trace.temperature,
                 _score(strict, masked), _score(paper, masked), _label(strict, masked), _label(paper, masked), trace.stop,
-                trace.impossible, did_abstain(trace), measures, tuple(counts), tuple(refused))
+                error_class(trace), trace.impossible, did_abstain(trace), measures, tuple(counts), tuple(refused))
 
 
 def _score(grade: _Grade | None, masked: bool) -> float:

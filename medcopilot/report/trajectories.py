@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medcopilot.evaluation.columns import did_abstain
+from medcopilot.evaluation.errors import error_class
 from medcopilot.report.text import action_parts, one_line, visible
 from medcopilot.trace import Trace
 
@@ -119,7 +120,7 @@ def card(stage: str, trace: Trace, number: int) -> dict[str, Any]:
     return {
         "id": f"episode-{number}", "stage": stage, "dataset": trace.dataset, "slice": trace.slice,
         "category": visible(trace.category), "template": visible(trace.template), "task": trace.task_id,
-        "outcome": outcome(trace), "stop": trace.stop,
+        "outcome": outcome(trace), "stop": trace.stop, "error": error_class(trace),
         "question": one_line(question, 140) or "(no question text)", "opening": opening, "why": visible(why(trace)),
         "impossible": trace.impossible, "temperature": trace.temperature, "sample": trace.sample, "policy": trace.policy,
         "seconds": trace.seconds, "tokens": len(trace.tokens.ids) if trace.tokens else trace.completion_tokens,
