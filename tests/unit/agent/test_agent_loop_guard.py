@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_agent_loop import CODE, SUBMIT, FakeBackend, Scripted, a_task, play
 
@@ -110,6 +110,7 @@ def test_guarded_episodes_are_other_episodes_and_plain_ones_keep_their_ids():
     assert Job(task, loop_guard=True).trace_id("p", "submit") != Job(task).trace_id("p", "submit")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=600), st.integers(len(LINE) + 2, 400))
 def test_observation_and_line_stay_within_the_limit(observation, limit):
     shown = with_line(observation, limit)

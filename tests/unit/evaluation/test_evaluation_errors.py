@@ -64,6 +64,7 @@ def test_every_failure_has_exactly_one_class_and_no_success_has_one(turns, given
     assert found == error_class(trace.model_copy(deep=True))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_output_is_nothing_or_something(text):
     assert is_nothing(text) in (True, False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewards.loops import LONGEST_PERIOD, LoopDetector, Step, find_loops, normal_program
@@ -51,6 +51,7 @@ def test_other_turns_before_a_rollout_only_shift_its_loops(letters: str, count: 
     assert find_loops([*before, *steps(letters)]) == {turn + count: period for turn, period in find_loops(steps(letters)).items()}
 
 
+@settings(deadline=None)
 @given(before=st.integers(0, 6), period=st.integers(1, LONGEST_PERIOD), times=st.integers(2, 4), after=st.integers(0, 6),
        cut=st.integers(0, LONGEST_PERIOD - 1),
        layout=st.sampled_from(["print({})", "print( {} )", "print({})  # so", "print({},)"]))
