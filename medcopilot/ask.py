@@ -54,7 +54,7 @@ def build_task(question: str, files: tuple[DataFile, ...], licence: str = OWN_DA
 
 def ask(task: Task, policy: Policy, gym: Gym, *, profile: str = "full", seed: int = 0, temperature: float = 0.0) -> Answer:
     """Play one ungraded episode and read the answer off it. The gym must know the folder of dataset `ask`."""
-    job = Job(task, seed=seed, temperature=temperature, profile=profile, grade=False)
+    job = Job(task, seed=seed, temperature=temperature, profile=profile, grade=False, loop_guard=True)
     trace = asyncio.run(run_episode(job, policy, gym))
     program, language, output = _last_program(trace)
     submission = trace.submission or {}
@@ -76,6 +76,7 @@ def ask(task: Task, policy: Policy, gym: Gym, *, profile: str = "full", seed: in
 
 _NO_ANSWER = {"turns": "the agent used all its turns without an answer",
               "context": "the agent's context was full before it had an answer",
+              "loop": "the agent repeated itself, without an answer",
               "infrastructure": "the machinery failed, so there is no answer"}
 
 

@@ -18,8 +18,9 @@ from env.task import Slice, Split
 from rewards.types import Variant
 
 TRACE_VERSION = 1
-Stop = Literal["submit", "turns", "context", "success", "no_reply", "infrastructure"]
-"""`success`: protocol `paper`, first correct execution. `infrastructure`: masked, never scored."""
+Stop = Literal["submit", "turns", "context", "loop", "success", "no_reply", "infrastructure"]
+"""`loop`: the online loop guard ended it, graded as it stands. `success`: protocol `paper`, first correct execution.
+`infrastructure`: masked, never scored."""
 
 
 class _Model(BaseModel):
@@ -64,6 +65,9 @@ class Turn(_Model):
     problem: str = ""
     """Why the reply was refused: `format`, `schema` or `not_allowed`; empty when it was a valid action."""
     observation: str = ""
+    """What the environment answered."""
+    guard: str = ""
+    """The line that the loop guard put under the observation; empty where it said nothing."""
     execution: dict[str, Any] | None = None
     """Summary of the run: status, exit_code, seconds, cpu_seconds, truncated."""
     generate_seconds: float = 0.0
@@ -92,6 +96,10 @@ class Trace(_Model):
     """Index among the rollouts of one task."""
     seed: int = 0
     temperature: float = 0.0
+    loop_guard: bool = False
+    """The online loop guard watched: `guard` of a turn says where it spoke, the stop `loop` that it ended the episode."""
+    turn_limit: int | None = None
+    """Turns that were allowed; None in older records."""
     impossible: bool = False
     """Abstaining is the right answer."""
     messages: list[dict[str, str]]

@@ -22,6 +22,9 @@ MAX_MAGNITUDE = 1e12
 """Larger numbers are no clinical value."""
 SLACK = 1e-9
 """Absolute room at the limits, so that 12.000000000000002 - 12 counts as 0."""
+_FACTORS = (10, 100, 1000, 1_000_000, 24, 60, 18, 88.4, 2.2046, 2.54)
+"""Between usual units: decimal ones, hours and days, minutes and hours, mg/dL and mmol/L of glucose, umol/L and mg/dL of
+creatinine, pounds and kilograms, centimetres and inches. Only the detail of a wrong answer names one."""
 
 _NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?"
 _WORD = r"[A-Za-z][\w/()%\-]*"
@@ -105,7 +108,11 @@ def _compare(value: Any, key: Key) -> Grade:
     if lower - SLACK <= number <= upper + SLACK:
         return Grade(1.0, "correct")
     near = abs(number - reference) <= 0.10 * abs(reference)
-    return Grade(0.0, "near_miss" if near else "wrong", f"outside the limits by {max(lower - number, number - upper):.6g}")
+    off = f"outside the limits by {max(lower - number, number - upper):.6g}"
+    if near:
+        return Grade(0.0, "near_miss", off)
+    unit = next((factor for factor in _FACTORS if lower <= number / factor <= upper or lower <= number * factor <= upper), None)
+    return Grade(0.0, "wrong", f"{off}; a factor of {unit:g}, as between units" if unit else off)
 
 
 def _grade_days(off: int) -> Grade:

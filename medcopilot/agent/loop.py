@@ -18,6 +18,7 @@ from env.errors import InfrastructureError, UserError
 from env.gym import Gym
 from env.task import TaskView
 from medcopilot.agent.conversation import open_talk
+from medcopilot.agent.loop_guard import LINE, LoopGuard, with_line
 from medcopilot.agent.profiles import limits_for, opening_messages
 from medcopilot.policies.base import Policy, Sampling
 from medcopilot.rollout.jobs import Job
@@ -68,8 +69,8 @@ async def run_episode(job: Job, policy: Policy, gym: Gym, pool: Executor | None 
     counts = {name: getattr(talk, name) for name in used} if talk is not None else {}
     return Trace(
         **_identity(job, policy, gym), policy_version=_version(talk), messages=talk.messages if talk else messages, turns=turns,
-        stop=stop, submission=episode.submission.model_dump(mode="json") if episode.submission else None, state=episode.state,
-        grades=grades,
+        turn_limit=view.limits.turns, stop=stop, state=episode.state,
+        submission=episode.submission.model_dump(mode="json") if episode.submission else None, grades=grades,
         seconds=time.perf_counter() - clock, grade_seconds=grade_seconds, started=started, sandbox=episode.tier, error=error,
         **counts)
 
@@ -86,11 +87,13 @@ def _identity(job: Job, policy: Policy, gym: Gym) -> dict[str, Any]:
     return {"id": job.trace_id(policy.name, gym.protocol), "task_id": task.id, "dataset": task.dataset, "category": task.category,
             "template": task.template, "split": task.split, "slice": task.slice, "cluster": task.cluster, "licence": task.licence,
             "policy": policy.name, "protocol": gym.protocol, "sample": job.sample, "seed": job.seed,
-            "temperature": job.temperature, "impossible": bool(task.key.args.get("impossible"))}
+            "temperature": job.temperature, "loop_guard": job.loop_guard,
+            "impossible": bool(task.key.args.get("impossible"))}
 
 
 async def _converse(job: Job, view: TaskView, talk: Any, episode: Any, turns: list[Turn], loop: Any, pool: Executor | None) -> str:
     """Turns until the episode ends. Returns why it stopped."""
+    guard = LoopGuard() if job.loop_guard else None
     while True:
         clock = time.perf_counter()
         sampling = Sampling(temperature=job.temperature, top_p=job.top_p, seed=job.turn_seed(len(turns)))
@@ -105,7 +108,12 @@ async def _converse(job: Job, view: TaskView, talk: Any, episode: Any, turns: li
         _note(turn, observation)
         if observation.ended:
             return observation.ended
-        if said.overflow or not talk.hear(observation.text, view.limits):
+        text, verdict = observation.text, guard.watch(turn) if guard is not None else ""
+        if verdict == "stop":
+            return "loop"
+        if verdict == "tell":
+            turn.guard, text = LINE, with_line(text, view.limits.observation_chars)
+        if said.overflow or not talk.hear(text, view.limits):
             return "context"
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from medcopilot.cli import texts
+
 NAME = "eval"
 
 
@@ -31,6 +33,7 @@ def run(
     test: Annotated[int | None, typer.Option(help="with --checkpoint: test tasks of the twin (as it was built)")] = None,
     patients: Annotated[int, typer.Option(help="with --checkpoint: patients per database of the twin")] = 1000,
     build_seed: Annotated[int, typer.Option(help="with --checkpoint: seed of the twin")] = 0,
+    loop_guard: Annotated[bool, typer.Option("--loop-guard", help=f"with --checkpoint: {texts.LOOP_GUARD}")] = False,
     out: Annotated[Path | None, typer.Option(help="with --checkpoint: run folder (default: a name made from the options)")] = None,
     root: Annotated[Path | None, typer.Option(help="with --checkpoint: data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
     resamples: Annotated[int, typer.Option(min=100, help="bootstrap resamples")] = 2000,
@@ -58,11 +61,13 @@ def run(
     if checkpoint is not None:
         folders.append(_sample(checkpoint, {"datasets": dataset, "split": split, "slices": slices, "tasks_per_dataset": n,
                                             "samples": samples, "temperature": temperature, "profile": profile,
-                                            "protocol": protocol, "seed": seed, "concurrency": concurrency},
+                                            "protocol": protocol, "seed": seed, "concurrency": concurrency,
+                                            **({"loop_guard": True} if loop_guard else {})},
                                {"sources": source or [], "train": train, "test": test, "patients": patients, "seed": build_seed},
                                out, root))
-    elif any((dataset, slices, n, out, root, source)):
-        raise UserError("eval: --dataset, --slice, --n, --out, --root and --source choose what is sampled: give --checkpoint too")
+    elif any((dataset, slices, n, out, root, source, loop_guard)):
+        raise UserError("eval: --dataset, --slice, --n, --out, --root, --source and --loop-guard choose what is sampled: give "
+                        "--checkpoint too")
     if not folders:
         raise UserError("eval: nothing to evaluate: name run folders, or give --checkpoint to sample one")
     loaded = load_runs(folders, lambda sentence: print(f"medcopilot: {sentence}", file=sys.stderr))

@@ -37,6 +37,7 @@ def run(
     build_seed: Annotated[int, typer.Option(help="seed of the twin")] = 0,
     sandbox: Annotated[str, typer.Option(help=texts.SANDBOX)] = "auto",
     stateful: Annotated[bool, typer.Option("--stateful", help="Python programs of an episode share their variables")] = False,
+    loop_guard: Annotated[bool, typer.Option("--loop-guard", help=texts.LOOP_GUARD)] = False,
     root: Annotated[Path | None, typer.Option(help="data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the outcome here")] = None,
 ) -> None:
@@ -61,7 +62,7 @@ def run(
         chosen = {"out": out, "policy": policy, "datasets": dataset, "split": split, "slices": tuple(slices or ()),
                   "tasks_per_dataset": n, "samples": samples, "temperature": temperature, "greedy_first": greedy_first,
                   "profile": profile, "protocol": protocol, "seed": seed, "detours": detours, "concurrency": concurrency,
-                  "sandbox": sandbox, "stateful": stateful}
+                  "sandbox": sandbox, "stateful": stateful, "loop_guard": loop_guard}
         config = _from_options(source, {"seed": build_seed, "train": train, "test": test, "patients": patients}, chosen)
     out = config.out
     with sampling_progress(f"sampling into {out}") as (progress, outcome):

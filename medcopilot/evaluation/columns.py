@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from medcopilot.evaluation.errors import error_class
+from medcopilot.loops import guard_effect
 from medcopilot.trace import Trace
 
 ACTIONS = ("request_info", "terminal", "code_execution", "debugging", "submit")
@@ -33,6 +35,7 @@ class _Row(NamedTuple):
     label: str
     paper_label: str
     stop: str
+    error: str
     impossible: bool
     abstained: bool
     measures: tuple[float, ...]
@@ -40,8 +43,9 @@ class _Row(NamedTuple):
     refused: tuple[int, ...]
 
 
-MEASURES = ("turns", "seconds", "generation", "environment", "grading", "completion_tokens", "context_tokens", "started")
-_TEXT = ("dataset", "category", "slice", "task", "label", "paper_label", "stop")
+MEASURES = ("turns", "seconds", "generation", "environment", "grading", "completion_tokens", "context_tokens", "started",
+            "loop_turns", "loop_guarded", "loop_told", "loop_stopped", "loop_tokens_after", "loop_tokens_saved")
+_TEXT = ("dataset", "category", "slice", "task", "label", "paper_label", "stop", "error")
 _FLOATS = ("temperature", "strict", "paper")
 _FLAGS = ("impossible", "abstained")
 
@@ -69,6 +73,8 @@ class Columns:
     label: NDArray[np.str_]
     paper_label: NDArray[np.str_]
     stop: NDArray[np.str_]
+    error: NDArray[np.str_]
+    """Class of the failure (`medcopilot.evaluation.errors`), empty for a strict success."""
     impossible: NDArray[np.bool_]
     abstained: NDArray[np.bool_]
     measures: NDArray[np.float64]
@@ -145,10 +151,10 @@ def _row(trace: Trace) -> _Row:
         elif turn.action in ACTIONS:
             counts[ACTIONS.index(turn.action)] += 1
     measures = (len(trace.turns), trace.seconds, generation, environment, trace.grade_seconds, _completion(trace, sampled),
-                _context(trace), trace.started)
+                _context(trace), trace.started, *_loops(trace))
     return _Row(trace.dataset, trace.category, trace.slice, trace.cluster, trace.task_id, trace.sample, trace.temperature,
                 _score(strict, masked), _score(paper, masked), _label(strict, masked), _label(paper, masked), trace.stop,
-                trace.impossible, did_abstain(trace), measures, tuple(counts), tuple(refused))
+                error_class(trace), trace.impossible, did_abstain(trace), measures, tuple(counts), tuple(refused))
 
 
 def _score(grade: _Grade | None, masked: bool) -> float:
@@ -159,6 +165,11 @@ def _label(grade: _Grade | None, masked: bool) -> str:
     if masked:
         return "infrastructure"
     return grade.label if grade is not None else "not_graded"
+
+
+def _loops(trace: Trace) -> tuple[float, ...]:
+    effect = guard_effect(trace)
+    return effect.turns, trace.loop_guard, effect.told, effect.stopped, effect.tokens_after, effect.tokens_saved
 
 
 def _completion(trace: Trace, sampled: float) -> float:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from medcopilot.evaluation.columns import ACTIONS, REFUSALS, Columns, columns
+from medcopilot.evaluation.errors import paper_counts
 from medcopilot.evaluation.intervals import RESAMPLES, cluster_bootstrap, pass_at_k, wilson
+from medcopilot.evaluation.loop_cost import LoopCost, loop_cost
 from medcopilot.trace import Trace
 
 
@@ -112,6 +114,10 @@ class Behaviour(_Record):
     stops: dict[str, int]
     labels: dict[str, int]
     """Strict labels, ungraded ones included."""
+    errors: dict[str, int]
+    """Classes of failed and of masked episodes (`medcopilot.evaluation.errors`)."""
+    paper_errors: dict[str, int]
+    """The same failures in the paper's five classes, masked episodes left out."""
     actions: dict[str, float]
     """Share of each among valid actions."""
     action_count: int
@@ -121,6 +127,8 @@ class Behaviour(_Record):
     completion_tokens: Quantity
     context_tokens: Quantity
     time: TimeSplit
+    loops: LoopCost | None
+    """None where nothing looped and no guard watched."""
 
 
 class Summary(_Record):
@@ -188,12 +196,13 @@ def behaviour(cols: Columns) -> Behaviour:
     totals = cols.actions.sum(axis=0)
     valid = int(totals.sum())
     refused = cols.refused.sum(axis=0)
-    return Behaviour(stops=_counts(cols.stop), labels=_counts(cols.label),
+    errors = _counts(cols.error[cols.error != ""])
+    return Behaviour(stops=_counts(cols.stop), labels=_counts(cols.label), errors=errors, paper_errors=paper_counts(errors),
                      actions={name: float(n / valid) if valid else 0.0 for name, n in zip(ACTIONS, totals, strict=True)},
                      action_count=valid, refused={name: int(n) for name, n in zip(REFUSALS, refused, strict=True)},
                      turns=_quantity(cols.measure("turns")), seconds=_quantity(cols.measure("seconds")),
                      completion_tokens=_quantity(cols.measure("completion_tokens")),
-                     context_tokens=_quantity(cols.measure("context_tokens")), time=_time(cols))
+                     context_tokens=_quantity(cols.measure("context_tokens")), time=_time(cols), loops=loop_cost(cols))
 
 
 def pass_curve(cols: Columns, *, resamples: int = RESAMPLES, seed: int = 0) -> list[PassAtK]:

@@ -81,7 +81,8 @@ def _render(stages: list[Stage], title: str, extra: dict[str, Any], trajectories
         style=Markup(style), script=Markup(script), script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         panels=sections.panels(stages, datasets, chance), chance=chance, heat=sections.heat(stages, datasets),
         comparisons=extra["comparisons"] if "comparisons" in extra else sections.comparisons(stages),
-        curves=sections.curves(stages, extra), breakdowns=sections.breakdowns(stages), notes=list(extra.get("notes", [])),
+        curves=sections.curves(stages, extra), breakdowns=sections.breakdowns(stages),
+        errors=sections.errors(stages, datasets), notes=list(extra.get("notes", [])),
         cards=cards, withheld=withheld, code=provenance.code_record(),
         given=dict(provenance.flatten(extra["provenance"])) if extra.get("provenance") else {},
         records={stage.name: [(str(path), provenance.run_record(path)) for path in stage.folders] for stage in stages})

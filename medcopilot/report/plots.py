@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
@@ -52,6 +53,23 @@ def rate_plot(dots: list[Dot], chance: float | None, description: str) -> Markup
     axes.set_ylim(-0.6, len(dots) - 0.4)
     axes.set_xlim(-2, 102)
     axes.set_xticks(range(0, 101, 25), [f"{tick} %" for tick in range(0, 101, 25)])
+    axes.grid(axis="x", color=_LINE, lw=0.8)
+    axes.tick_params(axis="y", length=0)
+    return _svg(figure, description)
+
+
+def share_plot(shares: Mapping[str, float], description: str) -> Markup:
+    """Shares of a whole, one bar a name, the first on top; fractions."""
+    figure, axes = _axes(3.9, 0.75 + 0.27 * len(shares))
+    names, values = list(shares)[::-1], [100 * share for share in shares.values()][::-1]
+    axes.barh(range(len(names)), values, height=0.62, color=_STRICT, lw=0)
+    for row, value in enumerate(values):
+        axes.text(value, row, f" {value:.1f}", va="center", color=_MUTED, fontsize=9)
+    axes.set_yticks(range(len(names)), [_label(name) for name in names])
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.set_xlim(0, max(10.0, 1.18 * max(values, default=0.0)))
+    axes.xaxis.set_major_formatter(lambda tick, _: f"{tick:g} %")
+    axes.locator_params(axis="x", nbins=5)
     axes.grid(axis="x", color=_LINE, lw=0.8)
     axes.tick_params(axis="y", length=0)
     return _svg(figure, description)

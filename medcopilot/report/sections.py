@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medcopilot.evaluation.compare import Comparison, compare
+from medcopilot.evaluation.errors import CLASSES, PAPER, PAPER_CLASSES, PUBLISHED
 from medcopilot.evaluation.summary import group
 from medcopilot.report import metrics, plots
 from medcopilot.report.format import percent
@@ -100,6 +101,38 @@ def breakdowns(stages: list[Stage]) -> list[dict[str, Any]]:
     return [table("How episodes end", [item.stops for item in acts]), table("Strict verdict", [item.labels for item in acts]),
             table("Actions", [{name: round(share * item.action_count) for name, share in item.actions.items()} for item in acts]),
             table("Refused replies", [item.refused for item in acts])]
+
+
+def errors(stages: list[Stage], datasets: list[str]) -> dict[str, Any]:
+    """Why episodes failed: a bar picture of each stage, counts by class, by dataset and by the paper's classes. Empty where none
+    failed."""
+    acts = [stage.summary.behaviour for stage in stages]
+    names = [name for name in CLASSES if any(item.errors.get(name) for item in acts)]
+    if not names:
+        return {}
+    failed = [sum(item.paper_errors.values()) for item in acts]
+    pictures = []
+    for stage, item, total in zip(stages, acts, failed, strict=True):
+        shares = {name.replace("_", " "): n / total for name, n in item.errors.items() if name != "infrastructure"} if total else {}
+        words = ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
+        if shares:
+            pictures.append({"name": f"{stage.name}: {total:,} failed",
+                             "svg": plots.share_plot(shares, f"{stage.name}, classes of {total} failed episodes: {words}")})
+
+    def rows(counts: list[dict[str, int]]) -> list[dict[str, Any]]:
+        return [{"name": name, "meaning": CLASSES[name], "paper": PAPER.get(name, "other"), "cells": [
+                    {"n": count.get(name, 0), "share": count.get(name, 0) / total if total and name != "infrastructure" else None}
+                    for count, total in zip(counts, [sum(count.values()) - count.get("infrastructure", 0) for count in counts],
+                                            strict=True)]}
+                for name in names if any(count.get(name) for count in counts)]
+
+    parts = [(name, rows([behave.errors if (behave := stage.summary.dataset_behaviour.get(name)) else {} for stage in stages]))
+             for name in datasets]
+    paper = [{"name": name, "published": PUBLISHED.get(name), "cells": [
+                 {"n": item.paper_errors[name], "share": item.paper_errors[name] / total if total else None}
+                 for item, total in zip(acts, failed, strict=True)]} for name in PAPER_CLASSES]
+    return {"pictures": pictures, "rows": rows([item.errors for item in acts]), "paper": paper,
+            "datasets": [{"name": name, "rows": found} for name, found in parts if found] if len(datasets) > 1 else []}
 
 
 def slices(stages: list[Stage]) -> list[str]:

@@ -30,8 +30,8 @@ def console(file: TextIO | None = None) -> Console:
 def print_summaries(summaries: Mapping[str, Summary], comparisons: Mapping[str, Difference], file: TextIO | None = None) -> None:
     """Everything worth seeing of some runs, keyed by name, and of their paired differences."""
     screen = console(file)
-    tables = [_success(summaries), _abstention(summaries), _sampled(summaries), _behaviour(summaries), _time(summaries),
-              _differences(comparisons)]
+    tables = [_success(summaries), _abstention(summaries), _sampled(summaries), _behaviour(summaries), _errors(summaries),
+              _loops(summaries), _time(summaries), _differences(comparisons)]
     for table in tables:
         if table.row_count:
             screen.print(_styled(table, screen.is_terminal))
@@ -106,6 +106,30 @@ def _behaviour(summaries: Mapping[str, Summary]) -> Table:
         table.add_row(name, number(acts.turns.mean), number(acts.completion_tokens.mean, 0), number(acts.seconds.mean, 2),
                       _shares({stop: n / total for stop, n in acts.stops.items()}), _shares(acts.actions),
                       ", ".join(f"{n} {kind}" for kind, n in acts.refused.items() if n) or "none")
+    return table
+
+
+def _errors(summaries: Mapping[str, Summary]) -> Table:
+    table = _table("Errors (failed episodes, by class)", ["run", "failed", "classes", "the paper's classes"])
+    for column in table.columns[2:]:
+        column.justify, column.no_wrap = "left", False
+    for name, summary in summaries.items():
+        acts = summary.behaviour
+        failed = sum(acts.paper_errors.values())
+        if acts.errors:
+            table.add_row(name, str(failed), ", ".join(f"{kind} {n}" for kind, n in acts.errors.items()),
+                          _shares({kind: n / (failed or 1) for kind, n in acts.paper_errors.items()}))
+    return table
+
+
+def _loops(summaries: Mapping[str, Summary]) -> Table:
+    table = _table("Loops (tokens: sampled ones)", ["run", "episodes", "turns", "tokens after", "share", "guarded", "told", "ended",
+                                                    "saved at most", "would end", "would save", "of these right"])
+    for name, summary in summaries.items():
+        if (item := summary.behaviour.loops) is not None:
+            table.add_row(name, str(item.episodes), str(item.turns), number(item.tokens_after, 0), percent(item.share_after),
+                          str(item.guarded), str(item.told), str(item.stopped), number(item.saved, 0), str(item.would_stop),
+                          number(item.would_save, 0), str(item.would_lose))
     return table
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medcopilot.evaluation.columns import did_abstain
+from medcopilot.evaluation.errors import error_class
 from medcopilot.report.text import action_parts, one_line, visible
 from medcopilot.trace import Trace
 
@@ -34,6 +35,7 @@ _WHY_LABEL = {
 _WHY_STOP = {
     "turns": "The turns ran out before anything was submitted.",
     "context": "The conversation outgrew the context before anything was submitted.",
+    "loop": "The agent repeated itself after it had been told so, before anything was submitted.",
     "no_reply": "The policy gave no reply.",
 }
 
@@ -118,7 +120,7 @@ def card(stage: str, trace: Trace, number: int) -> dict[str, Any]:
     return {
         "id": f"episode-{number}", "stage": stage, "dataset": trace.dataset, "slice": trace.slice,
         "category": visible(trace.category), "template": visible(trace.template), "task": trace.task_id,
-        "outcome": outcome(trace), "stop": trace.stop,
+        "outcome": outcome(trace), "stop": trace.stop, "error": error_class(trace),
         "question": one_line(question, 140) or "(no question text)", "opening": opening, "why": visible(why(trace)),
         "impossible": trace.impossible, "temperature": trace.temperature, "sample": trace.sample, "policy": trace.policy,
         "seconds": trace.seconds, "tokens": len(trace.tokens.ids) if trace.tokens else trace.completion_tokens,
@@ -134,4 +136,4 @@ def _turn(turn: Any) -> dict[str, Any]:
     return {"action": turn.action or "unreadable reply", "problem": turn.problem, "tokens": turn.sampled_tokens,
             "seconds": turn.generate_seconds + turn.env_seconds, "status": run.get("status", ""),
             "parts": action_parts(turn.action, turn.params, turn.reply),
-            "observation": visible(turn.observation, OBSERVATION_CHARS)}
+            "observation": visible(turn.observation, OBSERVATION_CHARS), "guard": visible(turn.guard)}

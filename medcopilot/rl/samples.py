@@ -65,7 +65,8 @@ def _turn(number: int, turn: Turn) -> list[str]:
     status = f", {turn.execution.get('status', '')}" if turn.execution else ""
     parts = [f"### Turn {number}: {turn.action or 'unreadable reply'}{problem}{status}, {turn.generate_seconds:.1f} s + "
              f"{turn.env_seconds:.1f} s", fenced(visible(_said(turn), TEXT_CHARS))]
-    return parts + (["observed:", fenced(visible(turn.observation, TEXT_CHARS))] if turn.observation else [])
+    seen = "\n".join(text for text in (turn.observation, turn.guard) if text)
+    return parts + (["observed:", fenced(visible(seen, TEXT_CHARS))] if seen else [])
 
 
 def _said(turn: Turn) -> str:

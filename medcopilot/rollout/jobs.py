@@ -20,10 +20,13 @@ class Job:
     top_p: float = 1.0
     profile: str = "full"
     grade: bool = True
+    loop_guard: bool = False
+    """Tell an agent that repeats itself once, then end the episode (`medcopilot.agent.loop_guard`)."""
 
     def trace_id(self, policy: str, protocol: str) -> str:
         """Content hash, 16 hex digits: what resuming goes by."""
         body = f"{self.task.id}/{self.sample}/{self.seed}/{self.temperature}/{self.top_p}/{self.profile}/{policy}/{protocol}"
+        body += "/loop_guard" if self.loop_guard else ""  # without it, ids are those of records that do not know it
         return hashlib.blake2b(body.encode(), digest_size=8).hexdigest()
 
     def turn_seed(self, turn: int) -> int:

@@ -64,6 +64,8 @@ class SampleConfig(Config):
     sandbox: str = "auto"
     stateful: bool = False
     """Python programs of an episode share their variables."""
+    loop_guard: bool = False
+    """Tell an agent that repeats itself once, then end its episode; off, as in the paper."""
 
 
 def build_all(names: tuple[str, ...], builds: dict[str, BuildRequest], root: Path | None = None) -> dict[str, Built]:
@@ -93,6 +95,8 @@ def sample_run(
         policy = load_policy(config.policy, seed=config.seed, detours=config.detours, licences=licences, threads=config.threads)
     # the policy's own record is part of the digest: new weights under an old path are another run
     record = config.model_dump(mode="json", exclude={"out", "concurrency", "box_threads", "threads"})
+    if not config.loop_guard:  # runs from before there was a guard resume
+        del record["loop_guard"]
     record["policy_record"] = policy.describe()
     run = RunFolder.create(config.out, record)
     run.write_summary(
@@ -125,7 +129,7 @@ def _jobs(config: SampleConfig, builts: dict[str, Built]) -> Iterator[Job]:
         temperature = 0.0 if sample == 0 and config.greedy_first else config.temperature
         for tasks in chosen:
             for task in tasks:
-                yield Job(task, sample, config.seed, temperature, config.top_p, config.profile)
+                yield Job(task, sample, config.seed, temperature, config.top_p, config.profile, loop_guard=config.loop_guard)
 
 
 class _Meter:

@@ -13,7 +13,8 @@ from medcopilot.trace import Trace, Turn
 
 _TEXTS = {"code_execution": "code", "terminal": "command", "debugging": "code"}
 _LABELS = ("request_info", "terminal", "code_execution", "debugging", "submit")
-_ENDS = {"turns": "no turns were left", "context": "the context was full", "no_reply": "there was no reply"}
+_ENDS = {"turns": "no turns were left", "context": "the context was full", "loop": "the actions repeated",
+         "no_reply": "there was no reply"}
 
 
 class Part(NamedTuple):
@@ -73,13 +74,14 @@ def _submission(trace: Trace) -> tuple[str, str]:
 
 def _part(number: int, turn: Turn) -> Part:
     label = turn.action if turn.action in _LABELS else "no action"
+    seen = f"{turn.observation}\n{turn.guard}" if turn.guard else turn.observation
     if turn.problem or turn.action is None:
-        return Part(number, f"{label} (refused)", turn.reply, turn.observation)
+        return Part(number, f"{label} (refused)", turn.reply, seen)
     name = _TEXTS.get(turn.action, "")
     if isinstance(turn.params.get(name), str):
         language = " (sql)" if turn.params.get("language") == "sql" else ""
-        return Part(number, label + language, turn.params[name], turn.observation)
-    return Part(number, label, _json(turn.params), turn.observation)
+        return Part(number, label + language, turn.params[name], seen)
+    return Part(number, label, _json(turn.params), seen)
 
 
 def _json(value: Any) -> str:

@@ -73,9 +73,10 @@ def test_the_expert_earns_one_on_every_type_with_and_without_detours(gym: Gym, t
     chosen = {(task.template, bool(task.key.args["due"])): task for task in tasks}
     assert len({name for name, _ in chosen}) == 20
     for number, task in enumerate(chosen.values()):
-        trace = asyncio.run(run_episode(Job(task=task), ExpertPolicy(seed=number, detours=0.5), gym))
+        trace = asyncio.run(run_episode(Job(task=task, loop_guard=True), ExpertPolicy(seed=number, detours=0.5), gym))
         assert trace.grades["strict"].score == 1.0, (task.template, trace.grades["strict"].detail, trace.turns[-1].observation)
         assert trace.stop == "submit"
+        assert not any(turn.guard for turn in trace.turns)
         again = Trace(**json.loads(write_line(trace)))
         assert again.submission is not None
         assert gym.grade(task, Submission(**again.submission), state=again.state)["strict"].success

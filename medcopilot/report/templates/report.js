@@ -23,7 +23,7 @@
       const words = String(wanted.get("text")).toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
       for (const item of episodes) {
-        const fits = ["stage", "dataset", "outcome", "stop"].every((key) => !wanted.get(key) || item.dataset[key] === wanted.get(key));
+        const fits = ["stage", "dataset", "outcome", "error", "stop"].every((key) => !wanted.get(key) || item.dataset[key] === wanted.get(key));
         item.hidden = !(fits && words.every((word) => texts.get(item).includes(word)));
         shown += item.hidden ? 0 : 1;
       }

@@ -134,9 +134,12 @@ def test_a_submitted_program_that_fails_says_so(db, tmp_path):
 def test_abstaining_and_silence_are_told_apart(db, tmp_path):
     answer = play(db, tmp_path, Script({"action": "submit", "params": {"abstain": True}}))
     assert (answer.kind, answer.note) == ("abstain", "the agent says that this data cannot answer the question")
-    answer = play(db, tmp_path, Script(RUN))
+    answer = play(db, tmp_path, Script(RUN, *(f"no idea {i}" for i in range(14))))
     assert (answer.kind, answer.program) == ("none", SQL)
     assert "all its turns" in answer.note
+    answer = play(db, tmp_path, Script(RUN))  # and then the same refused reply again and again
+    assert (answer.trace.stop, len(answer.trace.turns)) == ("loop", 4)
+    assert "repeated itself" in answer.note
 
 
 def test_csv_folder_end_to_end(tmp_path):

@@ -45,6 +45,8 @@ def invoke(command, *args):
 def test_summary_in_the_terminal_is_plain_text_and_complete(two_runs):
     text = invoke(evaluate, *two_runs).stdout
     assert "\x1b" not in text
+    assert "Errors (failed episodes" in text
+    assert "wrong_rows" in text
     for word in ("sft", "grpo", "grpo − sft", "mimic_iii", "unseen", "strict", "paper", "Abstention", "generation", "McNemar p"):
         assert word in text
     assert "…" not in text
@@ -55,6 +57,8 @@ def test_json_holds_every_number_and_each_run_keeps_its_own(two_runs, tmp_path):
     body = json.loads((tmp_path / "out.json").read_text())
     assert set(body["runs"]) == {"sft", "grpo"}
     assert body["comparisons"]["grpo − sft"]["tasks"] == 60
+    acts, overall = body["runs"]["sft"]["behaviour"], body["runs"]["sft"]["overall"]["strict"]
+    assert sum(acts["errors"].values()) == sum(acts["paper_errors"].values()) == overall["n"] - overall["successes"]
     own = json.loads((two_runs[0] / "summary.json").read_text())
     assert own["gym"]["sandbox"]["tier"] == "bwrap"
     assert own["evaluation"]["sft"] == body["runs"]["sft"]
@@ -109,6 +113,11 @@ def test_a_checkpoint_is_sampled_then_summarised(monkeypatch, tmp_path):
     assert (asked["temperature"], asked["greedy_first"], asked["split"]) == (1.0, False, "test")
     assert str(asked["out"]).startswith("runs/eval-expert-")
     assert "mimic_iii" in text
+    plain = asked["out"]
+    assert asked["loop_guard"] is False
+    invoke(evaluate, "--checkpoint", "expert", "--dataset", "mimic_iii", "--n", "30", "--temperature", "1", "--loop-guard")
+    assert asked["loop_guard"] is True
+    assert asked["out"] != plain  # other episodes, another run
 
 
 def test_report_command_names_stages_and_merges_folders_of_one_name(two_runs, tmp_path):

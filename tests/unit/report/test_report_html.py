@@ -7,11 +7,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from error_traces import cases, trace_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trace_factory import make_run, make_trace
 
 from env.errors import UserError
+from medcopilot.evaluation.errors import CLASSES
 from medcopilot.report.build import build_report
 from medcopilot.trace import GradeRecord, Turn
 
@@ -122,6 +124,36 @@ def test_every_section_is_there_with_its_numbers(full_page):
     assert 'aria-label="SFT: loss from 4 at step 0' in full_page
 
 
+def test_loops_are_a_table_where_there_are_some(full_page, page_of):
+    again = [Turn(reply="{}", action="code_execution", params={"code": "print(1)"}, observation="1", sampled_tokens=7)] * 5
+    text = page_of({"run": [make_trace(False, turns=again, stop="turns"), make_trace(True)]})
+    assert 'aria-label="Loops per stage"' in text
+    assert Page(text).problems == []
+    assert "Loops per stage" not in full_page
+
+
+def test_every_failure_stands_in_the_breakdown_of_errors(page_of):
+    failed = [trace_of(line) for _, line in cases()]
+    text = page_of({"base": [make_trace(True)], "SFT": [*failed, make_trace(True)]}, trajectories=12)
+    page = Page(text)
+    assert page.problems == []
+    assert "Errors of biocoder" in text
+    label = next(item["aria-label"] for item in page.named("svg") if "classes of" in (item.get("aria-label") or ""))
+    assert label.startswith(f"SFT, classes of {sum(name != 'infrastructure' for name, _ in cases())} failed episodes: runtime ")
+    for name, meaning in CLASSES.items():
+        assert f'<th scope="row">{name.replace("_", " ")}</th>' in text
+        assert meaning in text.replace("&#39;", "'")
+    assert "50.4" in text  # published, for the paper's first class
+    shown = {item["data-error"] for item in page.named("details") if item.get("class") == "episode"}
+    assert {"", "infrastructure"} <= shown <= {"", *CLASSES}
+
+
+def test_without_a_failure_there_is_no_breakdown(page_of):
+    text = page_of({"run": [make_trace(True)]})
+    assert 'href="#errors"' not in text
+    assert 'id="errors"' not in text
+
+
 def test_single_run_without_extras_still_makes_a_page(page_of):
     text = page_of({"only": [make_trace(True, slice="official")]})
     assert 'id="comparisons"' not in text
@@ -138,6 +170,7 @@ def test_a_run_without_any_graded_episode_still_makes_a_page(page_of):
 @pytest.mark.parametrize(("fields", "words"), [
     ({"stop": "turns"}, "The turns ran out"),
     ({"stop": "context"}, "outgrew the context"),
+    ({"stop": "loop"}, "repeated itself after it had been told"),
     ({"impossible": True}, "abstaining would have been right"),
     ({"paper": True}, "paper&#39;s grader accepts it"),
     ({}, "differs from the reference"),

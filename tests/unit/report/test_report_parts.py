@@ -12,7 +12,7 @@ from trace_factory import make_run, make_trace
 
 from medcopilot.report import metrics, sections
 from medcopilot.report.format import duration, interval, percent, points
-from medcopilot.report.plots import Dot, curve_plot, rate_plot, split_plot
+from medcopilot.report.plots import Dot, curve_plot, rate_plot, share_plot, split_plot
 from medcopilot.report.provenance import flatten
 from medcopilot.report.text import action_parts, highlight, one_line, visible
 from medcopilot.report.trajectories import Picker, outcome, share_out
@@ -130,6 +130,10 @@ def test_plots_follow_the_theme_and_take_any_name():
     assert 'aria-label="says &#34;&lt;this&gt;&#34;"' in figure
     assert "<b>" not in figure
     assert "a $x$ &lt;b&gt; $" in figure
+    bars = share_plot({"wrong rows": 0.75, "a $x$ <b>": 0.25}, "two classes")
+    assert "#0102" not in bars
+    assert "a $x$ &lt;b&gt;" in bars
+    assert " 75.0" in bars
     line = metrics.Series("loss", [0.0, 1.0], [1.0, 0.5])
     assert curve_plot(line, "x") == curve_plot(line, "x")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewards.loops import LONGEST_PERIOD, LoopDetector, Step, find_loops, normal_program
@@ -49,6 +49,22 @@ def test_the_detector_agrees_with_the_definition_after_every_turn(letters: str) 
 def test_other_turns_before_a_rollout_only_shift_its_loops(letters: str, count: int) -> None:
     before = [Step("request_info", str(i), "") for i in range(count)]
     assert find_loops([*before, *steps(letters)]) == {turn + count: period for turn, period in find_loops(steps(letters)).items()}
+
+
+@settings(deadline=None)
+@given(before=st.integers(0, 6), period=st.integers(1, LONGEST_PERIOD), times=st.integers(2, 4), after=st.integers(0, 6),
+       cut=st.integers(0, LONGEST_PERIOD - 1),
+       layout=st.sampled_from(["print({})", "print( {} )", "print({})  # so", "print({},)"]))
+def test_every_planted_loop_is_found_and_nothing_else(before: int, period: int, times: int, after: int, cut: int,
+                                                      layout: str) -> None:
+    def step(number: int, form: str = "print({})", space: str = " ") -> Step:
+        return Step("code_execution", form.format(number), f"row{space}{number}", "python")
+
+    block = [step(100 + i) for i in range(period)]
+    again = [step(100 + i, layout, "\n ") for i in range(period)]
+    planted = [*block, *again * (times - 1), *again[: cut % period]]
+    rollout = [*(step(i) for i in range(before)), *planted, *(step(200 + i) for i in range(after))]
+    assert find_loops(rollout) == dict.fromkeys(range(before + period, before + len(planted)), period)
 
 
 @given(st.lists(st.text(max_size=20), unique=True, max_size=12))

@@ -64,6 +64,15 @@ def test_negative_and_zero_limits():
     assert grade(-0.83, key(-0.828, lower=-0.7866, upper=-0.8694)).score == 1.0, "limits in either order"
 
 
+@pytest.mark.parametrize(("value", "words"), [(4200, "a factor of 100,"), (0.042, "a factor of 1000,"), (756, "a factor of 18,"),
+                                              (0.475, "a factor of 88.4,"), (60, "outside the limits by 15.9"), (-4200, "outside"),
+                                              (0, "outside"), (45, "outside the limits by 0.9")])
+def test_a_wrong_unit_is_named_in_the_detail_and_is_wrong_all_the_same(value, words):
+    verdict = grade(value, key(42))
+    assert (verdict.score, words in verdict.detail) == (0.0, True)
+    assert ("units" in verdict.detail) == ("factor" in words)
+
+
 @pytest.mark.parametrize("value", [3, 3.0, "3", "3.0", [3], {"score": 3}, "CHA2DS2-VASc: 3", "3 points"])
 def test_right_scores(value):
     assert grade(value, SCORE).score == 1.0
