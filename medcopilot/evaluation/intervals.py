@@ -121,23 +121,6 @@ def mcnemar_exact(a: ArrayLike, b: ArrayLike) -> McNemar:
     return McNemar(only_a, only_b, p_value)
 
 
-def pass_at_k(n: int, successes: int, k: int) -> float:
-    """Unbiased estimate that at least one of k samples succeeds: 1 - C(n - c, k) / C(n, k).
-
-    Source: Chen et al. 2021, arXiv 2107.03374, equation 1, in its product form.
-
-    Args:
-        n: samples of the task.
-        successes: c, how many of them succeeded.
-        k: at most n.
-    """
-    if not (0 <= successes <= n and 1 <= k <= n):
-        raise ValueError(f"need 0 <= successes <= n and 1 <= k <= n, got n={n}, successes={successes}, k={k}")
-    if n - successes < k:
-        return 1.0
-    return float(1.0 - np.prod(1.0 - k / np.arange(n - successes + 1, n + 1, dtype=float)))
-
-
 def cluster_bootstrap_table(values: ArrayLike, clusters: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0,
                             level: float = LEVEL) -> list[Interval]:
     """`cluster_bootstrap` of several measures of the same tasks at once: every resample draws the same clusters for all of them.
