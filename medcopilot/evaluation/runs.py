@@ -121,9 +121,11 @@ def write_summary(folder: Path, name: str, found: Evaluation) -> None:
     def own(items: Mapping[str, Any]) -> dict[str, Any]:
         return {key: item for key, item in items.items() if key == name or key.startswith(f"{name}, T = ")}
 
-    body = found.model_dump(include={"runs": set(own(found.runs)), "suites": set(own(found.suites)),
-                                     "scaling": set(own(found.scaling))})
-    RunFolder(folder).write_summary({"evaluation": body["runs"], "suites": body["suites"], "scaling": body["scaling"].get(name)})
+    curves = found.scaling.get(name)
+    RunFolder(folder).write_summary({
+        "evaluation": {key: item.model_dump() for key, item in own(found.runs).items()},
+        "suites": {key: {suite: part.model_dump() for suite, part in item.items()} for key, item in own(found.suites).items()},
+        "scaling": curves.model_dump() if curves is not None else None})
 
 
 def _traces(folder: Path, tell: Callable[[str], None]) -> Iterator[Trace]:

@@ -44,7 +44,7 @@ def print_comparison(a: str, b: str, found: Comparison, gains: Sequence[Gain], p
 def _suites(suites: Mapping[str, Mapping[str, Suite]]) -> Table:
     table = _table("Suites (pooled; mean of datasets, each counting once)",
                      ["run", "suite", "strict", "interval", "paper", "mean strict", "mean paper", "datasets", "actions"], 2)
-    table.columns[-1].justify = "left"
+    table.columns[-1].justify, table.columns[-1].no_wrap = "left", False
     for name, parts in suites.items():
         for suite, item in parts.items():
             acts = ", ".join(f"{action} {percent(share, 0)}" for action, share in item.behaviour.actions.items() if share)
