@@ -55,4 +55,4 @@ def test_what_cannot_be_taken_away_is_refused(tmp_path, options, words):
     with pytest.raises(UserError, match=words):
         sample.run(policy="expert", out=tmp_path / "x", samples=1, temperature=0.6, greedy_first=True, profile="full",
                    protocol="submit", detours=0.3, concurrency=1, sandbox="auto", dataset=["mimic_iii"], split="test", seed=0,
-                   **{"train": None, "test": None, "patients": 10, "build_seed": 0, "stateful": False, **options})
+                   **{"train": None, "test": None, "patients": 100, "build_seed": 0, "stateful": False, **options})
