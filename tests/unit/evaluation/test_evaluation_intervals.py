@@ -38,6 +38,7 @@ def test_wilson_of_nothing_and_of_all():
         wilson(3, 2)
 
 
+@settings(deadline=None)
 @given(COUNTS)
 def test_wilson_agrees_with_statsmodels_and_is_symmetric(counts):
     successes, n = counts
@@ -128,6 +129,7 @@ def test_mcnemar_by_hand():
     assert mcnemar_exact([1, 0], [1, 0]) == (0, 0, 1.0)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_mcnemar_agrees_with_statsmodels(losses, gains):
     a, b = [True] * losses + [False] * gains, [False] * losses + [True] * gains
