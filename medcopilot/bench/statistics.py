@@ -57,4 +57,4 @@ def _seconds(work: Callable[[], Any], repeats: int) -> dict[str, float]:
         wall.append(time.perf_counter() - clock)
         cpu.append(time.process_time() - processor)
     return {"p50_ms": 1000 * float(np.median(wall)), "p95_ms": 1000 * float(np.quantile(wall, 0.95)),
-            "processor_ms": 1000 * float(np.median(cpu))}
+            "cpu_ms": 1000 * float(np.median(cpu))}

@@ -33,6 +33,8 @@ class Line(NamedTuple):
     values: list[float]
     low: list[float | None]
     high: list[float | None]
+    style: int
+    """Colour, marker and dash: the same measure looks the same in every picture."""
 
 
 class Figure(NamedTuple):
@@ -49,11 +51,11 @@ class Figure(NamedTuple):
 def curve_figure(curve: Curve, title: str) -> Figure:
     """Every measure of a curve over K."""
     lines = []
-    for measure, name in MEASURES.items():
+    for style, (measure, name) in enumerate(MEASURES.items()):
         known = [(point.k, item) for point in curve.points if (item := getattr(point, measure)) is not None]
         if known:
             lines.append(Line(name, [float(k) for k, _ in known], [item.value for _, item in known],
-                              [item.ci_low for _, item in known], [item.ci_high for _, item in known]))
+                              [item.ci_low for _, item in known], [item.ci_high for _, item in known], style))
     way = "the greedy one and K − 1 drawn" if curve.scheme == "greedy first" else "drawn"
     return Figure(lines, f"K rollouts, {way} at T = {curve.temperature:g}", True, title)
 
@@ -65,7 +67,7 @@ def training_figure(checkpoints: Sequence[Checkpoint], label: str, title: str) -
     def line(name: str, rates: list[Any]) -> Line:
         known = [(item.at, rate) for item, rate in zip(checkpoints, rates, strict=True) if rate and rate.value is not None]
         return Line(name, [at for at, _ in known], [rate.value for _, rate in known], [rate.ci_low for _, rate in known],
-                    [rate.ci_high for _, rate in known])
+                    [rate.ci_high for _, rate in known], slices.index(name) % len(_MARKS) if name in slices else 0)
 
     lines = [line(name, [item.slices.get(name) for item in checkpoints]) for name in slices] if len(slices) > 1 else \
         [line("strict success", [item.strict for item in checkpoints])]
@@ -98,7 +100,8 @@ def draw(figure: Figure, path: Path) -> None:
 
 
 def _lines(drawing: Any, axes: Any, figure: Figure, colours: Sequence[str], ink: str, grid: str) -> None:
-    for line, colour, (mark, dash) in zip(figure.lines, colours, _MARKS, strict=False):
+    for line in figure.lines:
+        colour, (mark, dash) = colours[line.style], _MARKS[line.style]
         bounds = [(at, 100 * low, 100 * high) for at, low, high in zip(line.at, line.low, line.high, strict=True)
                   if low is not None and high is not None]
         if bounds:
@@ -106,8 +109,8 @@ def _lines(drawing: Any, axes: Any, figure: Figure, colours: Sequence[str], ink:
         axes.plot(line.at, [100 * value for value in line.values], label=line.name, color=colour, lw=1.8, ls=dash, marker=mark,
                   ms=4)
     if figure.binary:
-        last = max((line.at[-1] for line in figure.lines), default=1.0)
-        ticks = [2**power for power in range(int(last).bit_length())]
+        last = int(max((line.at[-1] for line in figure.lines), default=1.0))
+        ticks = sorted({*(2**power for power in range(last.bit_length())), last})
         axes.set_xscale("log", base=2)
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.minorticks_off()
