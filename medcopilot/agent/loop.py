@@ -19,7 +19,7 @@ from env.gym import Gym
 from env.task import TaskView
 from medcopilot.agent.conversation import open_talk
 from medcopilot.agent.loop_guard import LINE, LoopGuard, with_line
-from medcopilot.agent.profiles import limits_for, opening_messages
+from medcopilot.agent.profiles import opening_messages, view_for
 from medcopilot.policies.base import Policy, Sampling
 from medcopilot.rollout.jobs import Job
 from medcopilot.trace import GradeRecord, Trace, Turn
@@ -36,7 +36,7 @@ async def run_episode(job: Job, policy: Policy, gym: Gym, pool: Executor | None 
     """
     loop = asyncio.get_running_loop()
     started, clock = time.time(), time.perf_counter()
-    view = job.task.view.model_copy(update={"limits": limits_for(job.task.view, job.profile)})
+    view = view_for(job.task.view, job.profile, job.without, job.turns)
     task = job.task.model_copy(update={"view": view})
     messages = opening_messages(view, job.profile)
     episode = gym.episode(task, trusted=policy.needs_privileged)

@@ -5,6 +5,7 @@ Promises: a profile changes prompt wording and tightens limits, never the task, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -37,6 +38,20 @@ def limits_for(view: TaskView, profile: str) -> Limits:
         raise UserError(f"unknown profile {profile!r}: choose full or nano")
     own = view.limits.model_dump()
     return Limits(**{**own, **{name: min(own[name], value) for name, value in _LIMITS[profile].items()}})
+
+
+def view_for(view: TaskView, profile: str, without: Iterable[str] = (), turns: int | None = None) -> TaskView:
+    """The task as the agent gets it: the profile's limits and, in an ablation, fewer actions or turns.
+
+    Args:
+        without: actions that are neither told of nor carried out.
+        turns: tightens the limit, never widens it.
+    """
+    limits = limits_for(view, profile)
+    if turns is not None:
+        limits = limits.model_copy(update={"turns": min(turns, limits.turns)})
+    gone = set(without)
+    return view.model_copy(update={"limits": limits, "actions": tuple(name for name in view.actions if name not in gone)})
 
 
 def opening_messages(view: TaskView, profile: str) -> list[dict[str, str]]:

@@ -21,10 +21,12 @@ def run(
     split: Annotated[str, typer.Option(help="with --checkpoint: train or test")] = "test",
     slices: Annotated[list[str] | None, typer.Option("--slice", help="with --checkpoint: seen, unseen, official or train")] = None,
     n: Annotated[int | None, typer.Option(help="with --checkpoint: tasks per dataset (default: all)")] = None,
-    samples: Annotated[int, typer.Option(help="with --checkpoint: rollouts per task (pass@k needs several)")] = 1,
+    samples: Annotated[int, typer.Option(help="with --checkpoint: rollouts per task (curves over K need several)")] = 1,
     temperature: Annotated[float, typer.Option(help="with --checkpoint: 0 is greedy")] = 0.0,
     profile: Annotated[str, typer.Option(help="with --checkpoint: full, or nano for the small policy of the demo")] = "full",
     protocol: Annotated[str, typer.Option(help="with --checkpoint: submit, or paper (any correct execution ends it)")] = "submit",
+    without: Annotated[list[str] | None, typer.Option(help=f"with --checkpoint: {texts.WITHOUT}")] = None,
+    turns: Annotated[int | None, typer.Option(help=f"with --checkpoint: {texts.TURNS}")] = None,
     seed: Annotated[int, typer.Option(help="of task choice, sampling and the bootstrap")] = 0,
     concurrency: Annotated[int, typer.Option(help="with --checkpoint: episodes open at once")] = 32,
     source: Annotated[list[str] | None, typer.Option(help="with --checkpoint: DATASET=PATH of real source files; otherwise the "
@@ -36,51 +38,81 @@ def run(
     loop_guard: Annotated[bool, typer.Option("--loop-guard", help=f"with --checkpoint: {texts.LOOP_GUARD}")] = False,
     out: Annotated[Path | None, typer.Option(help="with --checkpoint: run folder (default: a name made from the options)")] = None,
     root: Annotated[Path | None, typer.Option(help="with --checkpoint: data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
+    verifier: Annotated[Path | None, typer.Option(help="for Best@K: a verifier's checkpoint folder, which scores every episode "
+                                                       "once, or JSON lines of id and score")] = None,
+    at: Annotated[list[float] | None, typer.Option(help="training step, or share of the data, of each run in their order: success "
+                                                        "over training")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="folder for the curves as .png files")] = None,
     resamples: Annotated[int, typer.Option(min=100, help="bootstrap resamples")] = 2000,
     json_file: Annotated[Path | None, typer.Option("--json", help="also write every number here")] = None,
 ) -> None:
-    """Success rates with intervals, strict beside paper, and what the agent did.
+    """Success rates with intervals, strict beside paper, curves over K rollouts, and what the agent did.
 
     `medcopilot eval runs/sft runs/grpo` summarises two finished runs and prints their paired difference over the same tasks.
     `medcopilot eval --checkpoint runs/sft/checkpoint --dataset mimic_iii --n 400` samples first; the same command resumes.
 
     Rates leave out episodes that our own machinery failed to grade, and say how many. Intervals resample clusters (a template
-    with a block of patients). A run that mixes temperatures is split by temperature. Numbers also go into each run's
+    with a block of patients). Plain rates of a run that mixes temperatures are split by temperature. Runs with several rollouts
+    per task get Pass@K, majority@K and, with `--verifier`, Best@K (docs/evaluation.md). Numbers also go into each run's
     `summary.json`; `medcopilot report` draws them.
     """
-    import json
-    import sys
-
     from env.errors import UserError
-    from env.files import atomic_write
-    from medcopilot.evaluation.runs import against_first, load_runs, run_name, write_summary
-    from medcopilot.evaluation.summary import summarise
-    from medcopilot.report.terminal import print_summaries
 
     folders = list(runs or [])
     if checkpoint is not None:
         folders.append(_sample(checkpoint, {"datasets": dataset, "split": split, "slices": slices, "tasks_per_dataset": n,
                                             "samples": samples, "temperature": temperature, "profile": profile,
                                             "protocol": protocol, "seed": seed, "concurrency": concurrency,
+                                            **({"without": tuple(without)} if without else {}),
+                                            **({"turns": turns} if turns is not None else {}),
                                             **({"loop_guard": True} if loop_guard else {})},
                                {"sources": source or [], "train": train, "test": test, "patients": patients, "seed": build_seed},
                                out, root))
-    elif any((dataset, slices, n, out, root, source, loop_guard)):
-        raise UserError("eval: --dataset, --slice, --n, --out, --root, --source and --loop-guard choose what is sampled: give "
-                        "--checkpoint too")
+    elif any((dataset, slices, n, out, root, source, without, turns, loop_guard)):
+        raise UserError("eval: --dataset, --slice, --n, --out, --root, --source, --without, --turns and --loop-guard choose what "
+                        "is sampled: give --checkpoint too")
     if not folders:
         raise UserError("eval: nothing to evaluate: name run folders, or give --checkpoint to sample one")
-    loaded = load_runs(folders, lambda sentence: print(f"medcopilot: {sentence}", file=sys.stderr))
-    summaries = {name: summarise(cols, resamples=resamples, seed=seed) for name, cols in loaded.items()}
-    comparisons = against_first(loaded, resamples=resamples, seed=seed)
+    _evaluate(folders, verifier, at or [], pictures, json_file, {"resamples": resamples, "seed": seed})
+
+
+def _evaluate(folders: list[Path], verifier: Path | None, at: list[float], pictures: Path | None, json_file: Path | None,
+              numbers: dict[str, int]) -> None:
+    """Say, draw and write what there is to say of these runs."""
+    import re
+
+    from env.files import atomic_write
+    from medcopilot.cli.progress import tell
+    from medcopilot.evaluation.runs import evaluate, load_runs, run_name, write_summary
+    from medcopilot.report.scaling import curve_figure, draw, training_figure
+    from medcopilot.report.tables import print_evaluation
+
+    whole = load_runs(folders, tell)
+    found = evaluate(whole, verifier_scores(folders, verifier), at=at, **numbers)
     for folder in folders:
-        name = run_name(folder, folders)
-        write_summary(folder, {key: item for key, item in summaries.items() if key == name or key.startswith(f"{name}, T = ")})
-    print_summaries(summaries, comparisons)
+        write_summary(folder, run_name(folder, folders), found)
+    print_evaluation(found)
+    if pictures is not None:
+        for name, item in found.scaling.items():
+            for curve in item.overall:
+                file = re.sub(r"[^A-Za-z0-9.]+", "-", f"{name}-{curve.scheme}-T{curve.temperature:g}").strip("-")
+                draw(curve_figure(curve, name), pictures / f"{file}.png")
+        if found.training:
+            draw(training_figure(found.training, "training", "Success over training"), pictures / "training.png")
     if json_file is not None:
-        body = {"runs": {name: item.model_dump() for name, item in summaries.items()},
-                "comparisons": {name: item.model_dump() for name, item in comparisons.items()}}
-        atomic_write(json_file, json.dumps(body, indent=2, ensure_ascii=False))
+        atomic_write(json_file, found.model_dump_json(indent=2))
+
+
+def verifier_scores(folders: list[Path], verifier: Path | None) -> dict[str, dict[str, float]] | None:
+    """Every run's scores by the verifier; None without one."""
+    if verifier is None:
+        return None
+    from medcopilot.cli.progress import tell
+    from medcopilot.evaluation.runs import run_name
+    from medcopilot.verifier.scores import scores_of
+
+    return {run_name(folder, folders): scores_of(folder, verifier, lambda done, total, folder=folder: tell(
+        f"{folder}: {done} of {total} episodes scored")) for folder in dict.fromkeys(folders)}
 
 
 def _sample(checkpoint: str, chosen: dict[str, Any], build: dict[str, Any], out: Path | None, root: Path | None) -> Path:

@@ -9,6 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 
+def tell(sentence: str) -> None:
+    """One sentence beside the output."""
+    print(f"medcopilot: {sentence}", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def sampling_progress(title: str) -> Iterator[tuple[Callable[[int, int, dict[str, Any]], None], dict[str, Any]]]:
     """A callback for `sample_run` and a dict that holds the last state: done, total, success, infrastructure."""

@@ -27,6 +27,8 @@ def run(
     greedy_first: Annotated[bool, typer.Option(help="first rollout at temperature 0")] = True,
     profile: Annotated[str, typer.Option(help="full, or nano for the small policy of the demo")] = "full",
     protocol: Annotated[str, typer.Option(help="submit, or paper (any correct execution ends the episode)")] = "submit",
+    without: Annotated[list[str] | None, typer.Option(help=texts.WITHOUT)] = None,
+    turns: Annotated[int | None, typer.Option(help=texts.TURNS)] = None,
     seed: Annotated[int, typer.Option(help="of task choice and sampling")] = 0,
     detours: Annotated[float, typer.Option(help="expert: share of episodes with exploration or a repaired error")] = 0.3,
     concurrency: Annotated[int, typer.Option(help="episodes open at once")] = 32,
@@ -61,6 +63,7 @@ def run(
     else:
         chosen = {"out": out, "policy": policy, "datasets": dataset, "split": split, "slices": tuple(slices or ()),
                   "tasks_per_dataset": n, "samples": samples, "temperature": temperature, "greedy_first": greedy_first,
+                  "without": tuple(without or ()), "turns": turns,
                   "profile": profile, "protocol": protocol, "seed": seed, "detours": detours, "concurrency": concurrency,
                   "sandbox": sandbox, "stateful": stateful, "loop_guard": loop_guard}
         config = _from_options(source, {"seed": build_seed, "train": train, "test": test, "patients": patients}, chosen)

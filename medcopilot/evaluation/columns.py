@@ -7,6 +7,7 @@ Does not cover: reading files (`runs`) and what is computed from the columns (`s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from medcopilot.evaluation.answers import NONE, Submitted, canonical, read_submission
 from medcopilot.evaluation.errors import error_class
 from medcopilot.loops import guard_effect
 from medcopilot.trace import Trace
@@ -23,6 +25,10 @@ REFUSALS = ("format", "schema", "not_allowed")
 
 
 class _Row(NamedTuple):
+    id: str
+    policy: str
+    protocol: str
+    submitted: Submitted
     dataset: str
     category: str
     slice: str
@@ -45,7 +51,7 @@ class _Row(NamedTuple):
 
 MEASURES = ("turns", "seconds", "generation", "environment", "grading", "completion_tokens", "context_tokens", "started",
             "loop_turns", "loop_guarded", "loop_told", "loop_stopped", "loop_tokens_after", "loop_tokens_saved")
-_TEXT = ("dataset", "category", "slice", "task", "label", "paper_label", "stop", "error")
+_TEXT = ("id", "policy", "protocol", "dataset", "category", "slice", "task", "label", "paper_label", "stop", "error")
 _FLOATS = ("temperature", "strict", "paper")
 _FLAGS = ("impossible", "abstained")
 
@@ -59,6 +65,11 @@ class _Grade(Protocol):
 class Columns:
     """n episodes; every array has shape (n,) or (n, columns)."""
 
+    id: NDArray[np.str_]
+    policy: NDArray[np.str_]
+    protocol: NDArray[np.str_]
+    answer: NDArray[np.str_]
+    """What was submitted, in the form of `answers.canonical`; empty for nothing, and for tasks that were played once."""
     dataset: NDArray[np.str_]
     category: NDArray[np.str_]
     slice: NDArray[np.str_]
@@ -119,7 +130,10 @@ def columns(traces: Iterable[Trace]) -> Columns:
     codes = [names.setdefault(f"{row.dataset}/{row.cluster}", len(names)) for row in rows]
     fields = dict(zip(_Row._fields, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(_Row._fields, ())
     del fields["cluster"]
-    return Columns(**{name: np.asarray(fields[name], dtype=np.str_) for name in _TEXT},
+    played = Counter(fields["task"])
+    votes = [canonical(row.submitted) if played[row.task] > 1 else NONE for row in rows]
+    return Columns(answer=np.asarray(votes, dtype=np.str_),
+                   **{name: np.asarray(fields[name], dtype=np.str_) for name in _TEXT},
                    **{name: np.asarray(fields[name], dtype=float) for name in _FLOATS},
                    **{name: np.asarray(fields[name], dtype=bool) for name in _FLAGS},
                    sample=np.asarray(fields["sample"], dtype=np.int64), cluster=np.asarray(codes, dtype=np.int64),
@@ -152,9 +166,10 @@ def _row(trace: Trace) -> _Row:
             counts[ACTIONS.index(turn.action)] += 1
     measures = (len(trace.turns), trace.seconds, generation, environment, trace.grade_seconds, _completion(trace, sampled),
                 _context(trace), trace.started, *_loops(trace))
-    return _Row(trace.dataset, trace.category, trace.slice, trace.cluster, trace.task_id, trace.sample, trace.temperature,
-                _score(strict, masked), _score(paper, masked), _label(strict, masked), _label(paper, masked), trace.stop,
-                error_class(trace), trace.impossible, did_abstain(trace), measures, tuple(counts), tuple(refused))
+    return _Row(trace.id, trace.policy, trace.protocol, read_submission(trace), trace.dataset, trace.category,
+                trace.slice, trace.cluster, trace.task_id, trace.sample, trace.temperature, _score(strict, masked),
+                _score(paper, masked), _label(strict, masked), _label(paper, masked), trace.stop, error_class(trace),
+                trace.impossible, did_abstain(trace), measures, tuple(counts), tuple(refused))
 
 
 def _score(grade: _Grade | None, masked: bool) -> float:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from medcopilot.evaluation.columns import Columns, columns
 from medcopilot.evaluation.intervals import RESAMPLES, mcnemar_exact, paired_cluster_bootstrap
+from medcopilot.evaluation.suites import SUITES
 from medcopilot.trace import Trace
 
 
@@ -48,6 +49,8 @@ class Comparison(BaseModel):
     overall: Difference
     datasets: dict[str, Difference]
     slices: dict[str, Difference]
+    suites: dict[str, Difference]
+    """In and out of distribution, structured and open-ended, where both runs have such a dataset."""
 
 
 def compare(a: Iterable[Trace] | Columns, b: Iterable[Trace] | Columns, *, resamples: int = RESAMPLES,
@@ -60,8 +63,10 @@ def compare(a: Iterable[Trace] | Columns, b: Iterable[Trace] | Columns, *, resam
         return {str(name): difference(first.where(one == name), second.where(two == name), resamples=resamples, seed=seed)
                 for name in np.union1d(one, two)}
 
+    suites = {name: difference(first.where(np.isin(first.dataset, members)), second.where(np.isin(second.dataset, members)),
+                               resamples=resamples, seed=seed) for name, members in SUITES.items()}
     return Comparison(overall=difference(first, second, resamples=resamples, seed=seed), datasets=part("dataset"),
-                      slices=part("slice"))
+                      slices=part("slice"), suites={name: item for name, item in suites.items() if item.tasks})
 
 
 def difference(a: Columns, b: Columns, *, resamples: int = RESAMPLES, seed: int = 0) -> Difference:

@@ -4,7 +4,7 @@ Promises: every function is deterministic (a seed where it samples) and says whe
 data cannot support has NaN bounds, never a width of zero by accident of one cluster.
 Does not cover: which episodes belong together (`columns`) and which numbers a table shows (`summary`, `compare`).
 
-Notation: n episodes, T tasks, K clusters, B resamples.
+Notation: n episodes, T tasks, K clusters, B resamples, M measures.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from scipy.stats import binom, norm
 RESAMPLES = 2000
 LEVEL = 0.95
 _CHUNK = 4_000_000  # entries of the resampling matrix held at once (32 MB)
+_DRAWN = 500_000  # clusters drawn one by one at once: the counts then stay in a processor's cache
+_KINDS_PER_CLUSTER, _FEW = 16, 500  # a multinomial of fewer parts than this is the faster draw
 
 
 class Interval(NamedTuple):
@@ -119,21 +121,38 @@ def mcnemar_exact(a: ArrayLike, b: ArrayLike) -> McNemar:
     return McNemar(only_a, only_b, p_value)
 
 
-def pass_at_k(n: int, successes: int, k: int) -> float:
-    """Unbiased estimate that at least one of k samples succeeds: 1 - C(n - c, k) / C(n, k).
-
-    Source: Chen et al. 2021, arXiv 2107.03374, equation 1, in its product form.
+def cluster_bootstrap_table(values: ArrayLike, clusters: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0,
+                            level: float = LEVEL) -> list[Interval]:
+    """`cluster_bootstrap` of several measures of the same tasks at once: every resample draws the same clusters for all of them.
 
     Args:
-        n: samples of the task.
-        successes: c, how many of them succeeded.
-        k: at most n.
+        values: shape (T, M), NaN where a measure is not defined for a task: it then counts in neither sum nor size.
+        clusters: shape (T,).
+
+    Returns:
+        M intervals; bounds are NaN where a measure has values in fewer than two clusters.
     """
-    if not (0 <= successes <= n and 1 <= k <= n):
-        raise ValueError(f"need 0 <= successes <= n and 1 <= k <= n, got n={n}, successes={successes}, k={k}")
-    if n - successes < k:
-        return 1.0
-    return float(1.0 - np.prod(1.0 - k / np.arange(n - successes + 1, n + 1, dtype=float)))
+    table = np.asarray(values, dtype=float)
+    labels = np.asarray(clusters)
+    if table.ndim != 2 or labels.shape != table.shape[:1]:
+        raise ValueError(f"values must be (T, M) and clusters (T,), got {table.shape} and {labels.shape}")
+    known = ~np.isnan(table)
+    codes = np.unique(labels, return_inverse=True)[1]
+    both = np.hstack([np.where(known, table, 0.0), known])
+    k, m = int(codes.max(initial=-1)) + 1, table.shape[1]
+    per_cluster = np.stack([np.bincount(codes, weights=column, minlength=k) for column in both.T], axis=1) if m else both
+    totals = _resampled(per_cluster, resamples, seed) if k > 1 and m else np.full((1, 2 * m), nan)
+    found = []
+    for j in range(m):
+        size = per_cluster[:, m + j]
+        estimate = float(per_cluster[:, j].sum() / size.sum()) if size.any() else nan
+        drawn = totals[:, m + j] > 0
+        if np.count_nonzero(size) < 2 or not drawn.any():
+            found.append(Interval(estimate, nan, nan))
+            continue
+        low, high = np.quantile(totals[drawn, j] / totals[drawn, m + j], [0.5 - level / 2, 0.5 + level / 2])
+        found.append(Interval(estimate, float(low), float(high)))
+    return found
 
 
 def _per_cluster(values: NDArray[np.float64], clusters: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -146,18 +165,38 @@ def _per_cluster(values: NDArray[np.float64], clusters: NDArray[np.generic]) -> 
 
 def _bootstrap_ratio(sums: NDArray[np.float64], sizes: NDArray[np.float64], resamples: int, seed: int,
                      level: float) -> Interval:
-    """Drawing K clusters with replacement draws each *kind* of cluster (equal sum and size) multinomially: with few kinds, a
-    resample costs as many numbers as there are kinds, not clusters, and its distribution is the same."""
     k = len(sums)
     if k == 0:
         return Interval(nan, nan, nan)
     estimate = float(sums.sum() / sizes.sum())
     if k == 1:
         return Interval(estimate, nan, nan)
-    kinds, counts = np.unique(np.round(np.stack([sums, sizes], axis=1), 12), axis=0, return_counts=True)
-    rng = np.random.default_rng(seed)
-    rows = max(1, _CHUNK // len(kinds))
-    totals = np.concatenate([rng.multinomial(k, counts / k, size=min(rows, resamples - start)) @ kinds
-                             for start in range(0, resamples, rows)])
+    totals = _resampled(np.stack([sums, sizes], axis=1), resamples, seed)
     low, high = np.quantile(totals[:, 0] / totals[:, 1], [0.5 - level / 2, 0.5 + level / 2])
     return Interval(estimate, float(low), float(high))
+
+
+def _resampled(per_cluster: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+    """Sums over K clusters drawn with replacement, shape (B, M), of `per_cluster`, shape (K, M).
+
+    Clusters with equal rows are one *kind*: drawing K clusters draws kinds multinomially, so with few kinds a resample costs as
+    many numbers as there are kinds, and its distribution is the same. With many kinds, places are drawn one by one and counted,
+    which is several times as fast as a multinomial of many parts. Either way the sums are one product of counts and rows.
+    """
+    k = len(per_cluster)
+    kinds, counts = np.unique(np.round(per_cluster, 12), axis=0, return_counts=True)
+    rng = np.random.default_rng(seed)
+    if len(kinds) * _KINDS_PER_CLUSTER <= k or k <= _FEW:
+        rows = max(1, _CHUNK // len(kinds))
+        return np.concatenate([rng.multinomial(k, counts / k, size=min(rows, resamples - start)) @ kinds
+                               for start in range(0, resamples, rows)])
+    rows, rest = max(1, _DRAWN // k), resamples
+    # sorted rows: the order in which clusters come does not change the draw
+    ordered = np.repeat(kinds, counts, axis=0)
+    parts = []
+    while rest > 0:
+        now = min(rows, rest)
+        places = rng.integers(0, k, size=(now, k)) + np.arange(now)[:, None] * k
+        parts.append(np.bincount(places.ravel(), minlength=now * k).reshape(now, k).astype(float) @ ordered)
+        rest -= now
+    return np.concatenate(parts)

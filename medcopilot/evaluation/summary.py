@@ -3,7 +3,8 @@
 Promises: rates are fractions in [0, 1] over graded episodes; ungraded ones (our machinery failed) are counted by
 label and left out. Strict and paper rates of a group are over the same episodes. Answerable tasks and
 abstention stand apart from the overall rate.
-Does not cover: two runs against each other (`compare`) and how any of it looks (`medcopilot.report`).
+Does not cover: several rollouts of a task (`scaling`), two runs against each other (`compare`) and how any of it
+looks (`medcopilot.report`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from medcopilot.evaluation.columns import ACTIONS, REFUSALS, Columns, columns
 from medcopilot.evaluation.errors import paper_counts
-from medcopilot.evaluation.intervals import RESAMPLES, cluster_bootstrap, pass_at_k, wilson
+from medcopilot.evaluation.intervals import RESAMPLES, cluster_bootstrap, wilson
 from medcopilot.evaluation.loop_cost import LoopCost, loop_cost
 from medcopilot.trace import Trace
 
@@ -73,17 +74,6 @@ class Group(_Record):
     """Strict, over tasks that have an answer."""
     abstention: Abstention | None
     """None where no task was impossible and nobody abstained."""
-
-
-class PassAtK(_Record):
-    temperature: float
-    """Samples of one temperature only: the estimator takes them as exchangeable."""
-    k: int
-    rate: float
-    ci_low: float | None
-    ci_high: float | None
-    tasks: int
-    """Tasks with at least k graded samples."""
 
 
 class Quantity(_Record):
@@ -145,8 +135,6 @@ class Summary(_Record):
     """By sampling temperature, as in `0` or `0.6`: a run whose first rollout is greedy mixes two."""
     behaviour: Behaviour
     dataset_behaviour: dict[str, Behaviour]
-    pass_at_k: list[PassAtK]
-    """Only where tasks were sampled more than once."""
     resamples: int
     seed: int
 
@@ -167,7 +155,7 @@ def summarise(traces: Iterable[Trace] | Columns, *, resamples: int = RESAMPLES, 
                    categories={name: groups(part, part.category) for name, part in per_dataset.items()},
                    temperatures=groups(cols, np.asarray([f"{value:g}" for value in cols.temperature], dtype=np.str_)),
                    behaviour=behaviour(cols), dataset_behaviour={name: behaviour(part) for name, part in per_dataset.items()},
-                   pass_at_k=pass_curve(cols, resamples=resamples, seed=seed), resamples=resamples, seed=seed)
+                   resamples=resamples, seed=seed)
 
 
 def group(cols: Columns, *, resamples: int = RESAMPLES, seed: int = 0) -> Group:
@@ -203,29 +191,6 @@ def behaviour(cols: Columns) -> Behaviour:
                      turns=_quantity(cols.measure("turns")), seconds=_quantity(cols.measure("seconds")),
                      completion_tokens=_quantity(cols.measure("completion_tokens")),
                      context_tokens=_quantity(cols.measure("context_tokens")), time=_time(cols), loops=loop_cost(cols))
-
-
-def pass_curve(cols: Columns, *, resamples: int = RESAMPLES, seed: int = 0) -> list[PassAtK]:
-    """pass@k for k = 1, 2, 4, ... over the tasks with at least k graded samples of one temperature; nothing for a temperature
-    at which every task was sampled once."""
-    graded = cols.where(cols.graded)
-    return [point for value in np.unique(graded.temperature)
-            for point in _pass_curve(graded.where(graded.temperature == value), float(value), resamples, seed)]
-
-
-def _pass_curve(part: Columns, temperature: float, resamples: int, seed: int) -> Iterator[PassAtK]:
-    _, first, codes = np.unique(part.task, return_index=True, return_inverse=True)
-    samples = np.bincount(codes)
-    hits = np.bincount(codes, weights=part.strict == 1.0).astype(int)
-    if samples.max() < 2:
-        return
-    for k in (2**power for power in range(int(np.log2(samples.max())) + 1)):
-        enough = samples >= k
-        table = {pair: pass_at_k(*pair, k) for pair in set(zip(samples[enough].tolist(), hits[enough].tolist(), strict=True))}
-        values = [table[pair] for pair in zip(samples[enough].tolist(), hits[enough].tolist(), strict=True)]
-        interval = cluster_bootstrap(values, part.cluster[first][enough], resamples=resamples, seed=seed)
-        yield PassAtK(temperature=temperature, k=k, rate=interval.estimate, ci_low=_or_none(interval.low),
-                      ci_high=_or_none(interval.high), tasks=int(enough.sum()))
 
 
 def _split(cols: Columns, key: NDArray[np.str_]) -> Iterator[tuple[str, Columns]]:
@@ -271,7 +236,3 @@ def _time(cols: Columns) -> TimeSplit:
 
 def _mean(values: NDArray[np.float64]) -> float | None:
     return float(values.mean()) if len(values) else None
-
-
-def _or_none(value: float) -> float | None:
-    return None if isnan(value) else value

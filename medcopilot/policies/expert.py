@@ -68,9 +68,12 @@ Script = Iterator[dict[str, Any]]
 def _script(view: TaskView, key: TaskKey, rng: random.Random, detours: float) -> Any:
     """The expert's plan for one task."""
     if key.args.get("impossible"):
-        if view.data and rng.random() < detours:
+        if view.data and rng.random() < detours and "request_info" in view.actions:
             yield _info()
         yield _submit(abstain=True)
+        return
+    if view.limits.turns == 1 and "program" in view.answer_kind:  # no turn to look at an answer first
+        yield _submit_program(key)
         return
     if rng.random() < detours:
         yield from _detour(view, key, rng)
@@ -80,7 +83,7 @@ def _script(view: TaskView, key: TaskKey, rng: random.Random, detours: float) ->
         return
     answer = read_answer(seen)
     if answer is None or "answer" not in view.answer_kind:
-        yield _submit(program=key.gold, **({"language": "sql"} if key.gold_language == "sql" else {}))
+        yield _submit_program(key)
     else:
         yield _submit(answer=answer)
 
@@ -119,6 +122,10 @@ def _code(source: str, language: str) -> dict[str, Any]:
 
 def _submit(**params: Any) -> dict[str, Any]:
     return {"action": "submit", "params": params}
+
+
+def _submit_program(key: TaskKey) -> dict[str, Any]:
+    return _submit(program=key.gold, **({"language": "sql"} if key.gold_language == "sql" else {}))
 
 
 def _submit_state(seen: str) -> dict[str, Any]:

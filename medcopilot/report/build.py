@@ -80,6 +80,7 @@ def _render(stages: list[Stage], title: str, extra: dict[str, Any], trajectories
         # our own two files, the only text of the page that is not escaped
         style=Markup(style), script=Markup(script), script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         panels=sections.panels(stages, datasets, chance), chance=chance, heat=sections.heat(stages, datasets),
+        scaled=sections.scaled(stages),
         comparisons=extra["comparisons"] if "comparisons" in extra else sections.comparisons(stages),
         curves=sections.curves(stages, extra), breakdowns=sections.breakdowns(stages),
         errors=sections.errors(stages, datasets), notes=list(extra.get("notes", [])),

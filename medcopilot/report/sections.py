@@ -10,7 +10,7 @@ from typing import Any
 from medcopilot.evaluation.compare import Comparison, compare
 from medcopilot.evaluation.errors import CLASSES, PAPER, PAPER_CLASSES, PUBLISHED
 from medcopilot.evaluation.summary import group
-from medcopilot.report import metrics, plots
+from medcopilot.report import metrics, plots, scaling
 from medcopilot.report.format import percent
 from medcopilot.report.stage import Stage, headline_group, headline_slice
 
@@ -76,6 +76,12 @@ def curves(stages: list[Stage], extra: Mapping[str, Any]) -> list[dict[str, Any]
         if drawn:
             groups.append({"label": label, "curves": drawn})
     return groups
+
+
+def scaled(stages: list[Stage]) -> list[dict[str, Any]]:
+    """What several rollouts per task are worth: one block per stage and way of drawing them."""
+    return [{"name": stage.name, "curve": curve, "svg": scaling.page_figure(scaling.curve_figure(curve, stage.name))}
+            for stage in stages if stage.scaling for curve in stage.scaling.overall]
 
 
 def heat(stages: list[Stage], datasets: list[str]) -> list[dict[str, Any]]:

@@ -14,10 +14,12 @@ import numpy as np
 
 from env.errors import UserError
 from medcopilot.evaluation.columns import Columns, columns
-from medcopilot.evaluation.summary import Group, PassAtK, Summary, pass_curve, summarise
+from medcopilot.evaluation.scaling import Scaling, scaling
+from medcopilot.evaluation.summary import Group, Summary, summarise
 from medcopilot.report.trajectories import Picker
 from medcopilot.runs import RunFolder
 from medcopilot.trace import Trace
+from medcopilot.verifier.scores import kept_scores
 
 Source = Path | Sequence[Path] | Iterable[Trace]
 """A run folder, several of them, or traces."""
@@ -34,7 +36,8 @@ class Stage:
     temperature: float
     hotter: dict[str, Columns]
     """Other temperatures of the same stage."""
-    pass_at_k: list[PassAtK]
+    scaling: Scaling | None
+    """Over K rollouts per task, all temperatures; None where every task was played once."""
     picker: Picker
     folders: list[Path] = field(default_factory=list)
     facts: dict[str, set[str]] = field(default_factory=dict)
@@ -65,7 +68,15 @@ def read_stage(name: str, source: Source, per_kind: int, seed: int) -> Stage:
     cool = everything.where(everything.temperature == lowest)
     hotter = {f"{value:g}": everything.where(everything.temperature == value)
               for value in np.unique(everything.temperature) if value > lowest}
-    return Stage(name, cool, summarise(cool), lowest, hotter, pass_curve(everything), picker, folders, facts)
+    curves = scaling(everything, _scores(folders, everything))
+    return Stage(name, cool, summarise(cool), lowest, hotter, curves, picker, folders, facts)
+
+
+def _scores(folders: Iterable[Path], cols: Columns) -> dict[str, float] | None:
+    """A verifier's scores, where they lie beside every folder and cover every graded episode."""
+    kept = [kept_scores(folder) for folder in folders]
+    merged = {name: score for part in kept if part for name, score in part.items()}
+    return merged if kept and all(part is not None for part in kept) and set(cols.id[cols.graded].tolist()) <= set(merged) else None
 
 
 def _read(folders: Iterable[Path]) -> Iterator[Trace]:

@@ -30,8 +30,13 @@ def console(file: TextIO | None = None) -> Console:
 def print_summaries(summaries: Mapping[str, Summary], comparisons: Mapping[str, Difference], file: TextIO | None = None) -> None:
     """Everything worth seeing of some runs, keyed by name, and of their paired differences."""
     screen = console(file)
-    tables = [_success(summaries), _abstention(summaries), _sampled(summaries), _behaviour(summaries), _errors(summaries),
-              _loops(summaries), _time(summaries), _differences(comparisons)]
+    tables = [_success(summaries), _abstention(summaries), _behaviour(summaries), _errors(summaries), _loops(summaries),
+              _time(summaries), _differences(comparisons)]
+    show(screen, tables)
+
+
+def show(screen: Console, tables: Iterable[Table]) -> None:
+    """The tables that have rows."""
     for table in tables:
         if table.row_count:
             screen.print(_styled(table, screen.is_terminal))
@@ -84,15 +89,6 @@ def _abstention(summaries: Mapping[str, Summary]) -> Table:
         item = summary.overall.abstention
         if item is not None:
             table.add_row(name, str(item.impossible), str(item.abstained), *cells(item.precision), *cells(item.recall))
-    return table
-
-
-def _sampled(summaries: Mapping[str, Summary]) -> Table:
-    table = _table("pass@k", ["run", "T", "k", "rate", "interval", "tasks"])
-    for name, summary in summaries.items():
-        for item in summary.pass_at_k:
-            table.add_row(name, f"{item.temperature:g}", str(item.k), percent(item.rate), interval(item.ci_low, item.ci_high),
-                          str(item.tasks))
     return table
 
 

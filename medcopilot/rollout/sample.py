@@ -54,6 +54,10 @@ class SampleConfig(Config):
     top_p: float = Field(1.0, gt=0, le=1)
     profile: Literal["full", "nano"] = "full"
     protocol: Literal["submit", "paper"] = "submit"
+    without: tuple[Literal["request_info", "terminal", "code_execution", "debugging"], ...] = ()
+    """Ablation: actions that are neither told of nor carried out."""
+    turns: int | None = Field(None, ge=1)
+    """Ablation: at most so many turns; None: the profile's limit."""
     seed: int = 0
     detours: float = Field(0.3, ge=0, le=1)
     """Of the scripted expert."""
@@ -95,8 +99,9 @@ def sample_run(
         policy = load_policy(config.policy, seed=config.seed, detours=config.detours, licences=licences, threads=config.threads)
     # the policy's own record is part of the digest: new weights under an old path are another run
     record = config.model_dump(mode="json", exclude={"out", "concurrency", "box_threads", "threads"})
-    if not config.loop_guard:  # runs from before there was a guard resume
-        del record["loop_guard"]
+    for name in ("without", "turns", "loop_guard"):  # runs from before there were ablations and a guard resume
+        if not record[name]:
+            del record[name]
     record["policy_record"] = policy.describe()
     run = RunFolder.create(config.out, record)
     run.write_summary(
@@ -129,7 +134,8 @@ def _jobs(config: SampleConfig, builts: dict[str, Built]) -> Iterator[Job]:
         temperature = 0.0 if sample == 0 and config.greedy_first else config.temperature
         for tasks in chosen:
             for task in tasks:
-                yield Job(task, sample, config.seed, temperature, config.top_p, config.profile, loop_guard=config.loop_guard)
+                yield Job(task, sample, config.seed, temperature, config.top_p, config.profile, without=config.without,
+                          turns=config.turns, loop_guard=config.loop_guard)
 
 
 class _Meter:

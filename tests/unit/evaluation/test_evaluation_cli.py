@@ -11,7 +11,7 @@ from trace_factory import make_run
 from typer.testing import CliRunner
 
 from env.errors import UserError
-from medcopilot.cli import evaluate, report
+from medcopilot.cli import compare, evaluate, report
 from medcopilot.runs import RunFolder
 from medcopilot.trace import write_line
 
@@ -70,6 +70,72 @@ def test_a_run_that_mixes_temperatures_is_split(tmp_path):
     body = json.loads((tmp_path / "out.json").read_text())
     assert set(body["runs"]) == {"mixed, T = 0", "mixed, T = 0.6"}
     assert all(item["overall"]["traces"] == 60 for item in body["runs"].values())
+
+
+def test_several_rollouts_give_curves_in_terminal_json_pictures_and_summary(tmp_path):
+    folder = write_run(tmp_path / "wide", [*make_run(0.4), *make_run(0.3, temperature=0.6, samples=3)])
+    scores = tmp_path / "scores.jsonl"
+    scores.write_text("".join(json.dumps({"id": trace.id, "score": float(trace.success)}) + "\n"
+                              for trace in RunFolder.open(folder).traces()))
+    text = invoke(evaluate, folder, "--verifier", scores, "--json", tmp_path / "out.json", "--pictures", tmp_path / "img").stdout
+    body = json.loads((tmp_path / "out.json").read_text())
+    first, alone = body["scaling"]["wide"]["overall"]
+    assert (first["scheme"], [point["k"] for point in first["points"]]) == ("greedy first", [1, 2, 3, 4])
+    assert (alone["scheme"], [point["k"] for point in alone["points"]]) == ("exchangeable", [1, 2, 3])
+    assert first["points"][3]["regret"]["value"] == pytest.approx(0)
+    for word in ("Pass@K", "Best@K", "majority@K", "regret", "greedy first", "Suites", "structured"):
+        assert word in text
+    assert "…" not in text
+    assert sorted(path.name for path in (tmp_path / "img").iterdir()) == [
+        "wide-exchangeable-T0.6.png", "wide-greedy-first-T0.6.png"]
+    own = json.loads((folder / "summary.json").read_text())
+    assert own["scaling"] == body["scaling"]["wide"]
+    assert set(own["suites"]) == {"wide, T = 0", "wide, T = 0.6"}
+
+
+def test_checkpoints_on_an_axis(two_runs, tmp_path):
+    text = invoke(evaluate, *two_runs, "--at", "100", "--at", "200", "--pictures", tmp_path, "--json", tmp_path / "out.json").stdout
+    assert "Over training" in text
+    assert (tmp_path / "training.png").stat().st_size > 1000
+    assert [item["at"] for item in json.loads((tmp_path / "out.json").read_text())["training"]] == [100.0, 200.0]
+    with pytest.raises(UserError, match="--at once for every run"):
+        invoke(evaluate, *two_runs, "--at", "100")
+
+
+def test_both_protocols_of_a_policy_give_their_inflation(tmp_path):
+    runs = [write_run(tmp_path / "submit", make_run(0.3)), write_run(tmp_path / "paper", make_run(0.6, protocol="paper"))]
+    text = invoke(evaluate, *runs, "--json", tmp_path / "out.json").stdout
+    (found,) = json.loads((tmp_path / "out.json").read_text())["inflation"].values()
+    assert found["both"]["value"] >= found["by_protocol"]["value"] > 0
+    assert "by protocol" in text
+
+
+def test_two_runs_are_compared_part_by_part(two_runs, tmp_path):
+    text = invoke(compare, *two_runs, "--resamples", "500", "--json", tmp_path / "out.json").stdout
+    body = json.loads((tmp_path / "out.json").read_text())
+    assert body["comparison"]["overall"]["tasks"] == 60
+    assert set(body["comparison"]["datasets"]) == {"mimic_iii", "medcalcbench"}
+    for word in ("grpo − sft", "unseen", "in distribution", "medcalcbench", "McNemar p", "by chance alone"):
+        assert word in text
+
+
+def test_runs_without_a_temperature_in_common_are_not_compared(two_runs, tmp_path):
+    hot = write_run(tmp_path / "hot", make_run(0.6, temperature=1.0))
+    with pytest.raises(UserError, match=r"share no rollouts .*sft: 0; hot: 1"):
+        invoke(compare, two_runs[0], hot)
+    with pytest.raises(UserError, match="are one run"):
+        invoke(compare, two_runs[0], two_runs[0])
+
+
+@pytest.mark.parametrize(("content", "words"), [(None, "no verifier and no file of scores"), ('{"id": 3}', "row 1: not"),
+                                                ('{"id": "x", "score": 1}', "lack 60 of 60")])
+def test_bad_scores_are_one_sentence(two_runs, tmp_path, content, words):
+    file = tmp_path / "scores.jsonl"
+    if content is not None:
+        file.write_text(content + "\n")
+    run = write_run(tmp_path / "wide", make_run(0.4, tasks=30, samples=2, temperature=0.6))
+    with pytest.raises(UserError, match=words):
+        invoke(evaluate, run, "--verifier", file)
 
 
 def test_a_torn_last_line_is_told_and_left_out(two_runs):

@@ -88,14 +88,6 @@ def test_a_retried_episode_counts_once_and_the_graded_version_wins():
     assert (item.traces, item.strict.n, item.strict.successes) == (1, 1, 1)
 
 
-def test_pass_at_k_needs_several_samples_of_one_temperature():
-    tasks = [make_trace(success, task_id=task, temperature=0.6, sample=i, cluster=task)
-             for task, outcomes in {"a": [1, 0, 0, 0], "b": [0, 0, 0, 0]}.items() for i, success in enumerate(outcomes)]
-    curve = summarise([*tasks, make_trace(True, task_id="a")]).pass_at_k
-    assert [(item.temperature, item.k, item.rate) for item in curve] == [(0.6, 1, 0.125), (0.6, 2, 0.25), (0.6, 4, 0.5)]
-    assert summarise([make_trace(True), make_trace(False)]).pass_at_k == []
-
-
 def test_actions_refusals_and_time_split():
     turns = [Turn(reply="hm", problem="format", generate_seconds=1.0),
              Turn(reply="{}", action="terminal", problem="not_allowed", generate_seconds=1.0),

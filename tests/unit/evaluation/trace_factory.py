@@ -39,13 +39,14 @@ def make_trace(success: bool | None = True, *, paper: bool | None = None, **fiel
 
 
 def make_run(rate: float, *, tasks: int = 60, seed: int = 0, temperature: float = 0.0, inflation: float = 0.1,
-             samples: int = 1) -> list[Trace]:
+             samples: int = 1, **fields: Any) -> list[Trace]:
     """A run over both datasets and slices; the same `tasks` give the same tasks whatever the rate."""
     rng = random.Random(f"{seed}/{rate}/{temperature}")
-    return [_episode(i, sample, rng, rate, temperature, inflation, seed) for i in range(tasks) for sample in range(samples)]
+    return [_episode(i, sample, rng, rate, temperature, inflation, seed, fields) for i in range(tasks) for sample in range(samples)]
 
 
-def _episode(i: int, sample: int, rng: random.Random, rate: float, temperature: float, inflation: float, seed: int) -> Trace:
+def _episode(i: int, sample: int, rng: random.Random, rate: float, temperature: float, inflation: float, seed: int,
+             fields: dict[str, Any]) -> Trace:
     dataset = ("mimic_iii", "medcalcbench")[i % 2]
     success = rng.random() < rate
     impossible = dataset == "mimic_iii" and i % 20 == 0
@@ -56,4 +57,4 @@ def _episode(i: int, sample: int, rng: random.Random, rate: float, temperature: 
                       task_id=f"task-{i}", dataset=dataset, category=f"{dataset} category {i % 14 // 2}",
                       template=f"template {i % 12}", slice="unseen" if i % 3 == 0 else "seen", cluster=f"{i % 12}/{i % 5}",
                       sample=sample, temperature=temperature, impossible=impossible, stop=stop, submission=submission,
-                      started=1000.0 + i * 0.3)
+                      started=1000.0 + i * 0.3, **fields)

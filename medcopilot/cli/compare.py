@@ -1,0 +1,70 @@
+"""`medcopilot compare`: is run B better than run A, where, and by how much?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+NAME = "compare"
+
+
+def run(
+    run_a: Annotated[Path, typer.Argument(help="run folder: what it is compared with")],
+    run_b: Annotated[Path, typer.Argument(help="run folder: positive differences are its gains")],
+    temperature: Annotated[float | None, typer.Option(help="compare the rollouts of this temperature (default: the lowest that "
+                                                           "both have)")] = None,
+    verifier: Annotated[Path | None, typer.Option(help="for Best@K: a verifier's checkpoint folder, or JSON lines of id and "
+                                                       "score")] = None,
+    resamples: Annotated[int, typer.Option(min=100, help="bootstrap resamples")] = 10_000,
+    seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write every number here")] = None,
+) -> None:
+    """Paired differences of two runs: overall, per slice, suite and dataset, and over K rollouts.
+
+    `medcopilot compare runs/sft runs/grpo --json difference.json`. Only tasks that both runs graded count; the interval resamples
+    the clusters that both share, and McNemar's exact test looks at each task's first rollout. Runs of one policy under both
+    protocols also get the inflation by protocol and by grader.
+    """
+    import json
+
+    import numpy as np
+
+    from env.errors import UserError
+    from env.files import atomic_write
+    from medcopilot.cli.evaluate import verifier_scores
+    from medcopilot.cli.progress import tell
+    from medcopilot.evaluation.compare import compare
+    from medcopilot.evaluation.protocols import inflation, protocol_pairs
+    from medcopilot.evaluation.runs import load_runs
+    from medcopilot.evaluation.scaling import scaling_gain
+    from medcopilot.report.tables import print_comparison
+
+    folders = [run_a, run_b]
+    if run_a.resolve() == run_b.resolve():
+        raise UserError(f"compare: {run_a} and {run_b} are one run: name two")
+    whole = load_runs(folders, tell)
+    (name_a, a), (name_b, b) = whole.items()
+    shared = np.intersect1d(a.temperature, b.temperature)
+    chosen = temperature if temperature is not None else float(shared[0]) if len(shared) else None
+    if chosen is None or chosen not in shared:
+        raise UserError(f"compare: the runs share no rollouts of temperature {'any' if chosen is None else f'{chosen:g}'} "
+                        f"({name_a}: {_temperatures(a)}; {name_b}: {_temperatures(b)}): sample one of them again")
+    one, two = a.where(a.temperature == chosen), b.where(b.temperature == chosen)
+    found = compare(one, two, resamples=resamples, seed=seed)
+    scores = verifier_scores(folders, verifier) or {}
+    gains = scaling_gain(a, b, scores.get(name_a), scores.get(name_b), resamples=resamples, seed=seed)
+    parts = {name_a: one, name_b: two}
+    pairs = {f"{second} against {first}": item for first, second in protocol_pairs(parts)
+             if (item := inflation(parts[first], parts[second], resamples=resamples, seed=seed))}
+    print_comparison(name_a, name_b, found, gains, pairs)
+    if json_file is not None:
+        body = {"a": str(run_a), "b": str(run_b), "temperature": chosen, "resamples": resamples, "seed": seed,
+                "comparison": found.model_dump(), "scaling": [item.model_dump() for item in gains],
+                "inflation": {name: item.model_dump() for name, item in pairs.items()}}
+        atomic_write(json_file, json.dumps(body, indent=2, ensure_ascii=False))
+
+
+def _temperatures(cols: Any) -> str:
+    return ", ".join(f"{value:g}" for value in sorted(set(cols.temperature.tolist())))
