@@ -65,7 +65,7 @@ def workshop(tmp_path_factory, repository):
 
     from medcopilot.agent.profiles import opening_messages
     from medcopilot.agent.render import ChatRenderer
-    from medcopilot.rollout.sample import choose_tasks
+    from medcopilot.rollout.settings import choose_tasks
     from medcopilot.train.model import CheckpointMeta, NanoShape, new_nano, save_checkpoint
     from medcopilot.train.tokenizer import train_tokenizer
 
