@@ -24,6 +24,13 @@ def sandbox_works() -> bool:
     return True
 
 
+@pytest.fixture(scope="session")
+def sandbox() -> None:
+    """Skips where there is none."""
+    if not sandbox_works():
+        pytest.skip("no sandbox on this machine")
+
+
 @dataclass
 class Workshop:
     """A folder with data, a start checkpoint and the runs of the tests."""
