@@ -3,7 +3,7 @@
 Promises: what was added to the shards since the last look is all that is read; an index that is missing, damaged, of another
 version or ahead of its shards is made anew; a torn last line is not counted until it is whole. One row per id: a trace that was
 masked gives way to one that was not.
-Does not cover: checking traces (`medcopilot.trace` does, when they are read) and two processes that refresh at once.
+Does not cover: checking traces (`medcopilot.trace` does, when they are read).
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ class TraceIndex:
         """Written beside and renamed."""
         partial = self.path.with_name(f".index.{os.getpid()}.partial")
         for leftover in self.path.parent.glob(".index.*.partial*"):
-            leftover.unlink(missing_ok=True)
+            if not _alive(leftover.name.split(".")[2]):
+                leftover.unlink(missing_ok=True)
         with _open(partial) as database:
             database.executescript(_SCHEMA)
             for name in found:
@@ -155,6 +156,11 @@ def _head(line: bytes, path: Path, offset: int) -> tuple[Any, ...] | None:
     paper = head.grades.paper.score if head.grades.paper else None
     return (head.id, head.task_id, head.dataset, head.category, head.template, head.slice, head.sample, head.stop,
             head.grades.strict.score, paper, len(head.turns), tokens, head.seconds)
+
+
+def _alive(process: str) -> bool:
+    """Whether another process of this number is at work; ours is not another."""
+    return process.isdigit() and int(process) != os.getpid() and Path("/proc", process).exists()
 
 
 class _open:
