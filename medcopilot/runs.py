@@ -4,22 +4,26 @@
 
 Promises: the same config resumes; another config under the same name is refused with one sentence; one shard per writer, never
 a shared append (a second writer of a shard is refused); a torn last line is cut off before appending and its trace is owed
-again; the index is rebuilt when it is missing or does not match the shards.
+again; the index follows the shards (`medcopilot.index`) and is never asked what they do not hold.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
-import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from env.errors import UserError
 from env.files import atomic_write
+from medcopilot.index import TraceIndex
 from medcopilot.trace import Trace, read_traces, write_line
 
 
@@ -80,44 +84,47 @@ class RunFolder:
         for shard in sorted(self.traces_dir.glob("*.jsonl")):
             yield from read_traces(shard)
 
-    def done(self) -> set[str]:
-        """Ids of the traces that are there. Rebuilds the index when it does not match the shards."""
-        index = self.path / "index.sqlite"
-        shards = {shard.name: shard.stat().st_size for shard in sorted(self.traces_dir.glob("*.jsonl"))}
-        if index.exists():
-            try:
-                with sqlite3.connect(index) as database:
-                    known = dict(database.execute("select name, size from shard"))
-                    if known == shards:
-                        return {row[0] for row in database.execute("select id from trace")}
-            except sqlite3.DatabaseError:
-                pass
-        return self.rebuild_index()
+    @property
+    def index(self) -> TraceIndex:
+        """One row per trace; `refresh()` it before reading."""
+        return TraceIndex(self.path / "index.sqlite", self.traces_dir)
 
-    def rebuild_index(self) -> set[str]:
-        """Read every shard and write `index.sqlite` anew (beside, then renamed)."""
-        partial = self.path / f".index.{os.getpid()}.partial"
-        partial.unlink(missing_ok=True)
-        ids: set[str] = set()
-        with sqlite3.connect(partial) as database:
-            database.executescript("create table shard(name text primary key, size int);"
-                                   "create table trace(id text primary key, task_id text, shard text, stop text, score real)")
-            for shard in sorted(self.traces_dir.glob("*.jsonl")):
-                size = shard.stat().st_size
-                for trace in read_traces(shard):
-                    if trace.stop == "infrastructure":
-                        continue  # owed again
-                    ids.add(trace.id)
-                    database.execute("insert or replace into trace values (?,?,?,?,?)",
-                                     (trace.id, trace.task_id, shard.name, trace.stop, trace.grades["strict"].score))
-                database.execute("insert into shard values (?,?)", (shard.name, size))
-        database.close()
-        partial.replace(self.path / "index.sqlite")
-        return ids
+    def done(self) -> set[str]:
+        """Ids of the traces that are there and not masked: those are owed again."""
+        index = self.index
+        index.refresh()
+        return index.ids()
+
+    @contextmanager
+    def alone(self, patience: float = 30.0) -> Iterator[None]:
+        """No other process samples into this run: its lock is ours, and no shard has a writer.
+
+        Args:
+            patience: seconds to wait for writers of a run that was stopped: they end with it, but not in the same instant.
+
+        Raises:
+            UserError: somebody is writing.
+        """
+        with (self.path / ".lock").open("a") as handle:
+            if not _lock(handle):
+                raise UserError(f"{self.path} is being written by another process: wait for it, or stop it first")
+            deadline = time.monotonic() + patience
+            while busy := [shard for shard in sorted(self.traces_dir.glob("*.jsonl")) if not _free(shard)]:
+                if time.monotonic() > deadline:
+                    raise UserError(f"{busy[0]} is being written by another process: wait for it, or stop it first")
+                time.sleep(0.1)
+            yield
 
     def writer(self, worker: str = "main") -> ShardWriter:
         """A writer of its own shard."""
         return ShardWriter(self.traces_dir / f"{worker}.jsonl")
+
+    def claim(self, prefix: str) -> ShardWriter:
+        """A writer of the first shard `PREFIX-0`, `PREFIX-1`, ... that has none."""
+        for number in itertools.count():
+            with contextlib.suppress(ShardTaken):
+                return self.writer(f"{prefix}-{number}")
+        raise AssertionError
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Set these keys of `summary.json`; others that are there stay."""
@@ -129,19 +136,19 @@ class RunFolder:
         atomic_write(path, json.dumps({**found, **summary}, indent=2, ensure_ascii=False))
 
 
+class ShardTaken(UserError):
+    """Another writer has this shard."""
+
+
 class ShardWriter:
     """Appends whole lines to one shard. Use as a context manager."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = path.open("ab")
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(self._handle):
             self._handle.close()
-            raise UserError(f"{path} is being written by another process: wait for it, or stop it first") from None
-        except OSError:  # a file system without locks
-            pass
+            raise ShardTaken(f"{path} is being written by another process: wait for it, or stop it first")
         _cut_torn_line(path)
         self._unsynced = 0
 
@@ -160,8 +167,28 @@ class ShardWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self.sync()
         self._handle.close()
+
+
+def _lock(handle: IO[Any]) -> bool:
+    """Take an open file's lock, if it is free. On a file system without locks it always is."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _free(path: Path) -> bool:
+    """Whether nobody holds a file's lock."""
+    with path.open("ab") as handle:
+        return _lock(handle)
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -74,7 +74,8 @@ def build_datasets(builds: Mapping[str, BuildRequest]) -> None:
 def sample(out: Path, policy: str | Path, builds: Mapping[str, BuildRequest], **options: Any) -> Path:
     """Play episodes in the nano profile (see `medcopilot.rollout.sample.SampleConfig` for `options`)."""
     from medcopilot.cli.progress import sampling_progress
-    from medcopilot.rollout.sample import SampleConfig, sample_run
+    from medcopilot.rollout.sample import sample_run
+    from medcopilot.rollout.settings import SampleConfig
 
     config = SampleConfig(out=out, policy=str(policy), datasets=tuple(builds), builds=dict(builds), profile="nano",
                           **{"concurrency": 64, "threads": 1, **options})

@@ -128,7 +128,8 @@ def _sample(checkpoint: str, chosen: dict[str, Any], build: dict[str, Any], out:
     from env.datasets import BuildRequest, dataset_names
     from medcopilot.cli.bounds import check_request, named_paths
     from medcopilot.cli.progress import sampling_progress
-    from medcopilot.rollout.sample import SampleConfig, sample_run
+    from medcopilot.rollout.sample import sample_run
+    from medcopilot.rollout.settings import SampleConfig
 
     chosen = {**chosen, "datasets": tuple(chosen["datasets"] or dataset_names()), "slices": tuple(chosen["slices"] or ()),
               "greedy_first": chosen["temperature"] == 0}

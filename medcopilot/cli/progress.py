@@ -17,7 +17,7 @@ def tell(sentence: str) -> None:
 @contextmanager
 def sampling_progress(title: str) -> Iterator[tuple[Callable[[int, int, dict[str, Any]], None], dict[str, Any]]]:
     """A callback for `sample_run` and a dict that holds the last state: done, total, success, infrastructure."""
-    outcome: dict[str, Any] = {"done": 0, "total": 0, "success": 0.0, "infrastructure": 0}
+    outcome: dict[str, Any] = {"done": 0, "total": 0, "success": 0.0, "infrastructure": 0, "stopped": ""}
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -27,7 +27,7 @@ def sampling_progress(title: str) -> Iterator[tuple[Callable[[int, int, dict[str
             task = bar.add_task(title, total=None, note="")
 
             def show(done: int, total: int, state: dict[str, Any]) -> None:
-                outcome.update(done=done, total=total, success=state["success"], infrastructure=state["infrastructure"])
+                outcome.update(done=done, total=total, **{name: state[name] for name in ("success", "infrastructure", "stopped")})
                 bar.update(task, completed=done, total=total, note=f"success {state['success']:.0%}")
 
             yield show, outcome
@@ -36,7 +36,7 @@ def sampling_progress(title: str) -> Iterator[tuple[Callable[[int, int, dict[str
 
     def log(done: int, total: int, state: dict[str, Any]) -> None:
         nonlocal last
-        outcome.update(done=done, total=total, success=state["success"], infrastructure=state["infrastructure"])
+        outcome.update(done=done, total=total, **{name: state[name] for name in ("success", "infrastructure", "stopped")})
         if time.monotonic() - last > 15 or done == total:
             last = time.monotonic()
             note = f"success {state['success']:.1%}, {state['eta']:.0f} s left"

@@ -40,6 +40,14 @@ def run(
     sandbox: Annotated[str, typer.Option(help=texts.SANDBOX)] = "auto",
     stateful: Annotated[bool, typer.Option("--stateful", help="Python programs of an episode share their variables")] = False,
     loop_guard: Annotated[bool, typer.Option("--loop-guard", help=texts.LOOP_GUARD)] = False,
+    backend: Annotated[str, typer.Option(help="local, joblib (processes of this machine) or ray (a cluster)")] = "local",
+    workers: Annotated[int, typer.Option(help="processes of joblib or ray")] = 2,
+    max_seconds: Annotated[float | None, typer.Option(help="stop in good order after so long; the same command goes on")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="stop after so many sampled tokens")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="stop after so many US dollars; needs --prices")] = None,
+    prices: Annotated[Path | None, typer.Option(help="YAML, MODEL: {input: 2.5, output: 10}, dollars per million tokens")] = None,
+    cache: Annotated[Path | None, typer.Option(help="file that keeps an endpoint's replies, and gives them again")] = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="say what it would take, and play nothing")] = False,
     root: Annotated[Path | None, typer.Option(help="data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the outcome here")] = None,
 ) -> None:
@@ -51,7 +59,8 @@ def run(
     from env.errors import UserError
     from env.files import atomic_write
     from medcopilot.cli.progress import sampling_progress
-    from medcopilot.rollout.sample import SampleConfig, sample_run
+    from medcopilot.rollout.sample import sample_run
+    from medcopilot.rollout.settings import SampleConfig
     from medcopilot.train.config import load_config
 
     if config_file is not None:
@@ -65,17 +74,45 @@ def run(
                   "tasks_per_dataset": n, "samples": samples, "temperature": temperature, "greedy_first": greedy_first,
                   "without": tuple(without or ()), "turns": turns,
                   "profile": profile, "protocol": protocol, "seed": seed, "detours": detours, "concurrency": concurrency,
-                  "sandbox": sandbox, "stateful": stateful, "loop_guard": loop_guard}
+                  "sandbox": sandbox, "stateful": stateful, "loop_guard": loop_guard, "backend": backend,
+                  "workers": 1 if backend == "local" else workers,
+                  "max_seconds": max_seconds, "max_tokens": max_tokens, "max_cost": max_cost, "prices": prices, "cache": cache}
         config = _from_options(source, {"seed": build_seed, "train": train, "test": test, "patients": patients}, chosen)
     out = config.out
+    if estimate:
+        _say(config, root, json_file)
+        return
     with sampling_progress(f"sampling into {out}") as (progress, outcome):
         sample_run(config, progress, root=root)
     print(f"{out}: {outcome['done']} of {outcome['total']} traces, strict success {outcome['success']:.1%} of the new ones, "
           f"{outcome['infrastructure']} masked")
+    if outcome["stopped"]:
+        print(f"the budget {outcome['stopped']} is used up: the same command with a larger one goes on")
     if json_file is not None:
         import json
 
         atomic_write(json_file, json.dumps({"run": str(out), **outcome}, indent=2))
+
+
+def _say(config: Any, root: Path | None, json_file: Path | None) -> None:
+    """`--estimate`."""
+    import json
+
+    from env.files import atomic_write
+    from medcopilot.rollout.estimate import estimate
+
+    found = estimate(config, root)
+    expected, known = found["expected"], found["from_traces"]
+    print(f"{found['owed']:,} of {found['episodes']:,} episodes are owed; the limits allow "
+          f"{found['at_most']['sampled_tokens']:,} sampled tokens")
+    units = {"prompt_tokens": "{:,.0f} prompt tokens", "sampled_tokens": "{:,.0f} sampled tokens", "seconds": "{:,.0f} s",
+             "usd": "{:,.2f} US dollars"}
+    told = [form.format(expected[name]) if expected[name] is not None else f"{form.split()[-1]} unknown"
+            for name, form in units.items()]
+    basis = f"from the {known:,} traces that are there" if known else "no trace is there yet: play a few with --max-seconds first"
+    print(f"expected: {', '.join(told)} ({basis})")
+    if json_file is not None:
+        atomic_write(json_file, json.dumps(found, indent=2))
 
 
 def _from_options(source: list[str] | None, build: dict[str, Any], chosen: dict[str, Any]) -> Any:
@@ -84,7 +121,7 @@ def _from_options(source: list[str] | None, build: dict[str, Any], chosen: dict[
 
     from env.datasets import BuildRequest, dataset_names
     from env.errors import UserError
-    from medcopilot.rollout.sample import SampleConfig
+    from medcopilot.rollout.settings import SampleConfig
 
     names = tuple(chosen["datasets"] or dataset_names())
     sources = dict(item.partition("=")[::2] for item in source or [])

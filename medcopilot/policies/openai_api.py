@@ -16,7 +16,8 @@ import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache as once
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ from env.agreement import check, is_loopback
 from env.errors import EngineError, UserError
 from env.task import TaskKey, TaskView
 from medcopilot.policies.base import ChatReply, ContextFull, Sampling
+from medcopilot.policies.response_cache import ResponseCache
 
 _AGAIN = (408, 409, 425, 429)
 _DETAIL_CHARS = 200
@@ -52,7 +54,7 @@ class OpenAIPolicy:
     def __init__(self, base_url: str, model: str, *, api_key_env: str = "OPENAI_API_KEY", timeout: float = 120.0,
                  max_retries: int = 5, backoff: float = 1.0, max_wait: float = 60.0,
                  licences: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None,
-                 omit: tuple[str, ...] = ()) -> None:
+                 omit: tuple[str, ...] = (), cache: Path | None = None) -> None:
         """Describe the endpoint; nothing is sent yet.
 
         Args:
@@ -66,6 +68,7 @@ class OpenAIPolicy:
             licences: dataset -> licence tag. An unknown dataset counts as restricted unless the address is loopback.
             body: further fields of every request, e.g. `{"chat_template_kwargs": {"enable_thinking": False}}`.
             omit: fields that this endpoint refuses, e.g. `("seed",)`.
+            cache: SQLite file in which replies are kept and looked up.
 
         Raises:
             UserError: the address is malformed, or a remote one has no key.
@@ -80,6 +83,7 @@ class OpenAIPolicy:
         self.licences = dict(licences or {})
         self.timeout, self.max_retries, self.backoff, self.max_wait = timeout, max_retries, backoff, max_wait
         self.body, self.omit = dict(body or {}), frozenset(omit)
+        self.cache = ResponseCache(cache) if cache else None
         self._api_key_env = api_key_env
         key = os.environ.get(api_key_env, "")
         if not key and not self.local:
@@ -135,13 +139,20 @@ class OpenAISession:
             UserError: the endpoint refuses the key, the model or the address: every other request would fail too.
         """
         policy = self._policy
+        body = policy.request(messages, sampling)
+        key = ResponseCache.key(policy.base_url, body)
+        if policy.cache and (known := policy.cache.get(key)):
+            return known
         tries = tenacity.AsyncRetrying(stop=tenacity.stop_after_attempt(policy.max_retries + 1), wait=self._wait,
                                        retry=tenacity.retry_if_exception_type(_Transient))
         try:
-            return await tries(self._once, policy.request(messages, sampling))
+            reply: ChatReply = await tries(self._once, body)
         except tenacity.RetryError as error:
             reason = error.last_attempt.exception()
             raise EngineError(f"{policy.name}: gave up after {policy.max_retries + 1} tries: {reason}") from reason
+        if policy.cache:
+            policy.cache.put(key, reply)
+        return reply
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -207,7 +218,7 @@ def _retry_after(value: str) -> float | None:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-@cache
+@once
 def _tls() -> ssl.SSLContext:
     """One TLS context for all sessions: building one costs tens of milliseconds."""
     return httpx.create_ssl_context()

@@ -29,7 +29,7 @@ from medcopilot.rl.shaped import open_scorer
 from medcopilot.rl.stream import Harvest, NothingToLearn, TrajectoryStream
 from medcopilot.rl.tasks import TaskSampler
 from medcopilot.rollout.engine import RolloutEngine
-from medcopilot.rollout.sample import build_all, choose_tasks
+from medcopilot.rollout.settings import build_all, choose_tasks
 from medcopilot.runs import ShardWriter
 from medcopilot.trace import Trace
 from medcopilot.train import parallel

@@ -158,7 +158,8 @@ class Mistaken(ExpertPolicy):
 
 
 def _sample(out: Path, options: dict[str, Any], policy: Any = None) -> None:
-    from medcopilot.rollout.sample import SampleConfig, sample_run
+    from medcopilot.rollout.sample import sample_run
+    from medcopilot.rollout.settings import SampleConfig
 
     config = SampleConfig(out=out, policy="expert", datasets=tuple(BUILDS), builds=BUILDS, threads=1, detours=0.0, **options)
     sample_run(config, policy=policy)

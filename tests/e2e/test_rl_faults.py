@@ -19,7 +19,7 @@ from medcopilot.rl.settings import RolloutSettings
 from medcopilot.rl.stream import TrajectoryStream
 from medcopilot.rl.tasks import TaskSampler
 from medcopilot.rollout.engine import RolloutEngine
-from medcopilot.rollout.sample import build_all, choose_tasks
+from medcopilot.rollout.settings import build_all, choose_tasks
 from medcopilot.trace import read_traces
 from medcopilot.train.config import load_config
 from medcopilot.train.recipe import run_recipe

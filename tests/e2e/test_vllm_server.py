@@ -27,7 +27,7 @@ from medcopilot.policies.vllm_launch import VllmProcess  # noqa: E402
 from medcopilot.policies.vllm_server import VllmServerPolicy  # noqa: E402
 from medcopilot.rollout.engine import RolloutEngine  # noqa: E402
 from medcopilot.rollout.jobs import Job  # noqa: E402
-from medcopilot.rollout.sample import choose_tasks  # noqa: E402
+from medcopilot.rollout.settings import choose_tasks  # noqa: E402
 from medcopilot.train.model import CheckpointMeta, NanoShape, new_nano, save_checkpoint  # noqa: E402
 from medcopilot.train.tokenizer import train_tokenizer  # noqa: E402
 

@@ -13,7 +13,8 @@ from medcopilot.agent.loop_guard import LINE, with_line
 from medcopilot.loops import guard_effect
 from medcopilot.policies.expert import ExpertPolicy
 from medcopilot.rollout.jobs import Job
-from medcopilot.rollout.sample import SampleConfig, sample_run
+from medcopilot.rollout.sample import sample_run
+from medcopilot.rollout.settings import SampleConfig
 from rewards.loops import LONGEST_PERIOD
 
 

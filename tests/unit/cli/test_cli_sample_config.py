@@ -6,7 +6,7 @@ import pytest
 
 from env.errors import UserError
 from medcopilot.cli import sample
-from medcopilot.rollout.sample import SampleConfig
+from medcopilot.rollout.settings import SampleConfig
 from medcopilot.train.config import load_config
 
 

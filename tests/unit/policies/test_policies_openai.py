@@ -287,3 +287,19 @@ def test_many_sessions_at_once():
 
     with serve((200, {}, GOOD)) as server:
         assert asyncio.run(all_of_them(quick(server.url))) == ["3"] * 20
+
+
+def test_a_request_that_was_answered_before_is_not_sent_again(tmp_path):
+    with serve((200, {}, GOOD)) as server:
+        for _ in range(2):  # the second policy is a later run
+            reply = say(quick(server.url, cache=tmp_path / "replies.sqlite"), Sampling(seed=1), turns=2)
+            assert (reply.text, reply.prompt_tokens) == ("3", 11)
+        assert len(server.seen) == 1
+        say(quick(server.url, cache=tmp_path / "replies.sqlite"), Sampling(seed=2))
+        assert len(server.seen) == 2
+    with serve((400, {}, "no")) as server:
+        policy = quick(server.url, cache=tmp_path / "replies.sqlite")
+        for _ in range(2):  # what failed is not kept
+            with pytest.raises(EngineError):
+                say(policy)
+        assert len(server.seen) == 2

@@ -1,0 +1,97 @@
+"""What is sampled: the settings of a run, its tasks and its policy.
+
+Promises: task choice is seeded; everything that changes the traces is in the record, and nothing else is.
+Does not cover: playing (`medcopilot.rollout.sample`).
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from env.datasets import BuildRequest, Built, get_dataset
+from env.datasets.base import data_root
+from env.task import Slice, Split, Task
+from medcopilot.policies.base import Policy
+from medcopilot.policies.load import load_policy
+from medcopilot.train.config import Config
+
+OPERATIONAL = {"out", "concurrency", "box_threads", "threads", "backend", "workers", "max_seconds", "max_tokens", "max_cost",
+               "prices", "cache"}
+"""Fields that change how a run is played, not what its traces say."""
+
+
+class SampleConfig(Config):
+    """What is sampled."""
+
+    out: Path
+    """Run folder."""
+    policy: str
+    """See `medcopilot.policies.load`."""
+    datasets: tuple[str, ...] = ("mimic_iii", "medcalcbench")
+    builds: dict[str, BuildRequest] = Field(default_factory=dict)
+    """How a dataset is built; default: the synthetic twin at the paper's counts."""
+    split: Split = "test"
+    slices: tuple[Slice, ...] = ()
+    """Only these slices; empty: all."""
+    tasks_per_dataset: int | None = Field(None, ge=1)
+    skip_tasks: int = Field(0, ge=0)
+    """Leave out the first so many of the seeded order (the ones that another run with the same seed used)."""
+    samples: int = Field(1, ge=1)
+    temperature: float = Field(0.6, ge=0)
+    greedy_first: bool = True
+    top_p: float = Field(1.0, gt=0, le=1)
+    profile: Literal["full", "nano"] = "full"
+    protocol: Literal["submit", "paper"] = "submit"
+    without: tuple[Literal["request_info", "terminal", "code_execution", "debugging"], ...] = ()
+    """Ablation: actions that are neither told of nor carried out."""
+    turns: int | None = Field(None, ge=1)
+    """Ablation: at most so many turns; None: the profile's limit."""
+    seed: int = 0
+    detours: float = Field(0.3, ge=0, le=1)
+    """Of the scripted expert."""
+    concurrency: int = Field(32, ge=1)
+    box_threads: int = Field(4, ge=1)
+    threads: int | None = None
+    """CPU threads of the engine."""
+    backend: Literal["local", "joblib", "ray"] = "local"
+    workers: int = Field(1, ge=1)
+    """Processes of joblib or Ray; concurrency and box threads are divided among them."""
+    max_seconds: float | None = Field(None, gt=0)
+    max_tokens: int | None = Field(None, ge=1)
+    """Sampled by the policy, in this call; with prices, `max_cost` in US dollars. A run that reaches one of the three stops in good
+    order: what is open is finished, and the same command with a larger budget goes on."""
+    max_cost: float | None = Field(None, gt=0)
+    prices: Path | None = None
+    """YAML of prices, see `medcopilot.prices`."""
+    cache: Path | None = None
+    """SQLite file that keeps an endpoint's replies, see `medcopilot.policies.response_cache`."""
+    sandbox: str = "auto"
+    stateful: bool = False
+    """Python programs of an episode share their variables."""
+    loop_guard: bool = False
+    """Tell an agent that repeats itself once, then end its episode; off, as in the paper."""
+
+
+def build_all(names: tuple[str, ...], builds: dict[str, BuildRequest], root: Path | None = None) -> dict[str, Built]:
+    """Built folders of the named datasets, building what is missing."""
+    return {name: get_dataset(name).build(builds.get(name, BuildRequest()), root or data_root()) for name in names}
+
+
+def choose_tasks(built: Built, split: Split, slices: tuple[Slice, ...], count: int | None, seed: int, skip: int = 0) -> list[Task]:
+    """A seeded choice of tasks: `count` of them after the first `skip`."""
+    tasks = [task for task in built.iter_tasks(split) if not slices or task.slice in slices]
+    random.Random(f"{seed}/{split}").shuffle(tasks)
+    return tasks[skip:] if count is None else tasks[skip : skip + count]
+
+
+def policy_of(config: SampleConfig, builts: dict[str, Built]) -> Policy:
+    """The policy that the config names."""
+    licences = {name: get_dataset(name).licence if built.manifest["request"]["source"] else "synthetic"
+                for name, built in builts.items()}
+    options: dict[str, Any] = {"cache": config.cache} if config.cache and config.policy.startswith("openai:") else {}
+    return load_policy(config.policy, seed=config.seed, detours=config.detours, licences=licences, threads=config.threads,
+                       **options)

@@ -1,0 +1,143 @@
+"""Runs to look at: rows of an index, one trace at a time, words found in a gigabyte.
+
+Promises: a trace is read from where the index says it lies, nothing else is loaded; a run that somebody else owns is indexed
+in a temporary file; words are found in the shards as they stand, letter by letter.
+Does not cover: the page (`medcopilot.view.server`).
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import mmap
+import os
+import tempfile
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from env.errors import UserError
+from medcopilot.index import TraceIndex
+from medcopilot.report.trajectories import card
+from medcopilot.runs import RunFolder
+from medcopilot.trace import Trace
+
+OUTCOMES = {
+    "success": "score = 1.0 and stop != 'infrastructure'",
+    "paper only": "score < 1.0 and paper = 1.0 and stop != 'infrastructure'",
+    "failure": "score < 1.0 and coalesce(paper, 0.0) < 1.0 and stop != 'infrastructure'",
+    "ungraded": "(score is null or stop = 'infrastructure')",
+}
+"""As `medcopilot.report.trajectories.outcome`, over the index."""
+FACETS = ("dataset", "category", "stop", "slice")
+_KEPT_SEARCHES = 16
+
+
+class ViewedRun:
+    """One run folder. Thread-safe."""
+
+    def __init__(self, folder: Path) -> None:
+        run = RunFolder.open(folder)
+        self.folder, self._shards = folder, run.traces_dir
+        self.name = folder.name
+        if os.access(folder, os.W_OK):
+            self._index = run.index
+        else:
+            self._beside = tempfile.TemporaryDirectory(prefix="medcopilot-view-")
+            self._index = TraceIndex(Path(self._beside.name) / "index.sqlite", run.traces_dir)
+        self.size = sum(shard.stat().st_size for shard in run.traces_dir.glob("*.jsonl"))
+        self.ready = False
+        self.trouble = ""
+        self._guard = threading.Lock()
+        self._found: dict[str, set[str]] = {}
+
+    def prepare(self) -> None:
+        """Bring the index up to date; meant for a thread of its own."""
+        try:
+            self._index.refresh()
+        except (UserError, OSError) as error:
+            self.trouble = str(error)
+        self.ready = True
+
+    def state(self) -> dict[str, Any]:
+        """Name, size, whether it can be asked, and what can be filtered by."""
+        facets: dict[str, list[list[Any]]] = {}
+        total = 0
+        if self.ready and not self.trouble:
+            rows = list(self._index.rows())
+            total = len(rows)
+            facets = {name: [[value, count] for value, count in Counter(row[name] for row in rows).most_common(200)]
+                      for name in FACETS}
+        return {"name": self.name, "folder": str(self.folder), "bytes": self.size, "ready": self.ready, "trouble": self.trouble,
+                "traces": total, "facets": facets}
+
+    def rows(self, wanted: dict[str, str], start: int, count: int) -> dict[str, Any]:
+        """A page of rows that fit `wanted` (facets, `outcome`, `task`, `text`), and how many fit in all."""
+        where, values = ["1"], []
+        for name in FACETS:
+            if wanted.get(name):
+                where.append(f"{name} = ?")
+                values.append(wanted[name])
+        if wanted.get("outcome") in OUTCOMES:
+            where.append(OUTCOMES[wanted["outcome"]])
+        if wanted.get("task"):
+            where.append("instr(lower(task_id || ' ' || template || ' ' || id), lower(?))")
+            values.append(wanted["task"])
+        found = self._search(wanted["text"]) if wanted.get("text") else None
+        fits = [row for row in self._index.rows(" and ".join(where), tuple(values)) if found is None or row["id"] in found]
+        return {"total": len(fits), "rows": fits[start : start + count]}
+
+    def episode(self, name: str) -> Trace | None:
+        """One trace by its id."""
+        row = next(self._index.rows("id = ?", (name,)), None)
+        if row is None:
+            return None
+        with (self._shards / row["shard"]).open("rb") as handle:
+            handle.seek(row["offset"])
+            return Trace.model_validate_json(handle.read(row["size"]))
+
+    def same_task(self, task: str, sample: int) -> str | None:
+        """Id of this run's rollout of a task: the same sample, else the first."""
+        rows = sorted(self._index.rows("task_id = ?", (task,)), key=lambda row: (row["sample"] != sample, row["sample"]))
+        return rows[0]["id"] if rows else None
+
+    def _search(self, text: str) -> set[str]:
+        """Ids of the traces whose line holds these letters."""
+        with self._guard:
+            if text not in self._found:
+                if len(self._found) >= _KEPT_SEARCHES:
+                    self._found.pop(next(iter(self._found)))
+                self._found[text] = self._scan(json.dumps(text, ensure_ascii=False)[1:-1].encode())
+            return self._found[text]
+
+    def _scan(self, needle: bytes) -> set[str]:
+        places: dict[str, tuple[list[int], list[str]]] = {}
+        for row in self._index.rows():
+            offsets, names = places.setdefault(row["shard"], ([], []))
+            offsets.append(row["offset"])
+            names.append(row["id"])
+        found = set()
+        for shard, (offsets, names) in places.items():
+            with (self._shards / shard).open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                at = data.find(needle)
+                while at >= 0:
+                    number = bisect.bisect_right(offsets, at) - 1
+                    found.add(names[number])
+                    at = data.find(needle, offsets[number + 1]) if number + 1 < len(offsets) else -1
+        return found
+
+
+def open_runs(folders: list[Path]) -> list[ViewedRun]:
+    """Runs under names that differ."""
+    runs = [ViewedRun(folder) for folder in folders]
+    names = Counter(run.name for run in runs)
+    for run in runs:
+        if names[run.name] > 1:
+            run.name = f"{run.folder.absolute().parent.name}/{run.name}"
+    return runs
+
+
+def shown(run: ViewedRun, trace: Trace) -> dict[str, Any]:
+    """What the page says of one episode."""
+    return card(run.name, trace, 0)
