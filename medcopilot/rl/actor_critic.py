@@ -117,7 +117,8 @@ class ActorCritic(nn.Module):
             return places.spread(logprob), places.spread(entropy), torch.zeros_like(mask, dtype=torch.float32)
         state = self.critic(input_ids=ids, use_cache=False).last_hidden_state
         with torch.autocast(ids.device.type, enabled=False):
-            value = self.value_head(places.before(state).float())[:, 0]
+            # float32, but for FSDP2 under bfloat16, which computes with every weight in that
+            value = self.value_head(places.before(state).to(self.value_head.weight.dtype)).float()[:, 0]
         return places.spread(logprob), places.spread(entropy), places.spread(value)
 
     def gradient_checkpointing_enable(self, **options: Any) -> None:
