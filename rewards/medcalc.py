@@ -108,11 +108,11 @@ def _compare(value: Any, key: Key) -> Grade:
     if lower - SLACK <= number <= upper + SLACK:
         return Grade(1.0, "correct")
     near = abs(number - reference) <= 0.10 * abs(reference)
-    off = f"outside the limits by {max(lower - number, number - upper):.6g}"
+    outside = f"outside the limits by {max(lower - number, number - upper):.6g}"
     if near:
-        return Grade(0.0, "near_miss", off)
+        return Grade(0.0, "near_miss", outside)
     unit = next((factor for factor in _FACTORS if lower <= number / factor <= upper or lower <= number * factor <= upper), None)
-    return Grade(0.0, "wrong", f"{off}; a factor of {unit:g}, as between units" if unit else off)
+    return Grade(0.0, "wrong", f"{outside}; a factor of {unit:g}, as between units" if unit else outside)
 
 
 def _grade_days(off: int) -> Grade:
