@@ -23,11 +23,13 @@ from typing import Any, NamedTuple
 from transformers import TrainerCallback
 
 from env.task import Task
+from medcopilot.agent.render import ChatRenderer
 from medcopilot.bench.plan import Plan
 from medcopilot.bench.workload import CONTEXT, TimedGym, Workload, make_tasks
 from medcopilot.jsonl import read_rows
 from medcopilot.rl.engines import make_policy
 from medcopilot.rl.grpo import GrpoConfig, build_trainer, make_arguments
+from medcopilot.rl.live import LivePolicy
 from medcopilot.rl.settings import EngineSettings, RolloutSettings
 from medcopilot.rl.source import LiveSource
 from medcopilot.rl.stream import Harvest, TrajectoryStream
@@ -128,7 +130,7 @@ def open_source(config: GrpoConfig, checkpoint: Any, tasks: Sequence[Task], work
     """Rounds of the benchmark's episodes, as `medcopilot.rl.source` makes them of a dataset's."""
     settings = config.rollouts
     with contextlib.ExitStack() as stack:
-        policy = make_policy(config, checkpoint)
+        policy = make_policy(config, checkpoint, LivePolicy(checkpoint.model, config, ChatRenderer(checkpoint.tokenizer)))
         stack.callback(policy.close)
         policy.thread.order(lambda engine: os.sched_setaffinity(0, {pin.engine}))
         engine = RolloutEngine(policy, TimedGym(), concurrency=settings.concurrency, box_threads=settings.box_threads)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from medcopilot.train.adapters import switched_off
+from medcopilot.train.adapter_switch import switched_off
 from medcopilot.train.chunked_loss import chunked_logprobs
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from medcopilot.rl.ppo_loss import mismatch
 from medcopilot.rl.rounds import Row, Source
 from medcopilot.rl.step_log import StepLog
 from medcopilot.train import loop
-from medcopilot.train.adapters import switched_off
+from medcopilot.train.adapter_switch import switched_off
 from medcopilot.train.chunked_loss import chunked_logprobs
 
 BY_TOKENS = ("dapo", "cispo", "vespo")

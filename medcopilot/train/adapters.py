@@ -2,22 +2,22 @@
 
 Promises: the final checkpoint has the parent's shape and type, with the adapter merged. With `lora.quantize: nf4` (QLoRA) the
 adapter is merged into the parent as it was stored, not into its 4-bit copy. While a model trains, `merge` gives its whole weights
-without touching it, and `switched_off` makes it the parent.
+without touching it, and `adapter_switch.switched_off` makes it the parent.
 Does not cover: quantisation on a CPU, or under ZeRO-3 and FSDP.
 Source: Dettmers et al. 2023 (arXiv 2305.14314).
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from env.errors import UserError
+from medcopilot.train.adapter_switch import adapted_layers
 from medcopilot.train.model import load_checkpoint
 from medcopilot.train.settings import LoraSettings, ModelConfig
 
@@ -54,29 +54,12 @@ def adapted(model: Any, settings: LoraSettings, key: str = "model.lora") -> Any:
 
     # ZeRO-3 wants one type of weights: peft would keep the adapter of a bfloat16 model in float32 (as TRL does it)
     made = get_peft_model(model, lora_config(settings), autocast_adapter_dtype=not is_deepspeed_zero3_enabled())
-    layers = dict(_layers(model))
+    layers = dict(adapted_layers(model))
     if model.get_output_embeddings() in layers.values() or not all(isinstance(layer.base_layer, torch.nn.Linear)
                                                                    for layer in layers.values()):
         raise UserError(f"{key}.targets: online stages adapt linear layers only, not embeddings or the output head: name others, "
                         "or take all-linear")
     return made
-
-
-@contextlib.contextmanager
-def switched_off(model: Any) -> Iterator[None]:
-    """Inside, an adapted model computes what its parent does.
-
-    By a scale of 0, not by peft's switch: that one takes the adapter's weights out of training and back in, which wrappers that
-    shard them do not follow, and leaves their modules out of the forward pass that ZeRO-3 has learnt.
-    """
-    before = [(layer, dict(layer.scaling)) for _, layer in _layers(model)]
-    for layer, scales in before:
-        layer.scaling.update(dict.fromkeys(scales, 0.0))
-    try:
-        yield
-    finally:
-        for layer, scales in before:
-            layer.scaling.update(scales)
 
 
 def merge(weights: Mapping[str, torch.Tensor], base: Any) -> dict[str, torch.Tensor]:
@@ -86,7 +69,7 @@ def merge(weights: Mapping[str, torch.Tensor], base: Any) -> dict[str, torch.Ten
         weights: whole, by their names in `base`.
         base: the parent whose layers the adapter sits in; it is not changed.
     """
-    layers = dict(_layers(base))
+    layers = dict(adapted_layers(base))
     plain = {}
     for name, tensor in weights.items():
         owner, inside, rest = name.partition(".base_layer.")
@@ -99,11 +82,6 @@ def merge(weights: Mapping[str, torch.Tensor], base: Any) -> dict[str, torch.Ten
     return plain
 
 
-def _layers(model: Any) -> Iterator[tuple[str, Any]]:
-    """Names and layers that have an adapter."""
-    from peft.tuners.lora import LoraLayer
-
-    return ((name, module) for name, module in model.named_modules() if isinstance(module, LoraLayer))
 
 
 def quantization(config: ModelConfig) -> Any:

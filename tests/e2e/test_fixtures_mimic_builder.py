@@ -80,7 +80,7 @@ def test_exchanged_values_and_no_shift_by_option(fixtures, tmp_path, capsys):
     target = tmp_path / "deid.sqlite"
     assert command.main([str(fixtures / "mimic_iii_demo"), str(target), "--patients", "40", "--timeshift", "no"]) == 0
     printed = capsys.readouterr().out
-    assert "120 ->       113" in printed
+    assert "120 ->        113" in printed
     connection = sqlite3.connect(target)
     # a tenth of the forty would be in hospital now: nobody is
     assert connection.execute("select count(*) from patients").fetchone() == (36,)

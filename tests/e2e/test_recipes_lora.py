@@ -16,6 +16,8 @@ STAGES = {"grpo": ("loss.kl=0.01",),
           "ppo": ("rollouts.groups=16", "rollouts.group_size=1", "rollouts.max_groups=24", "critic.warmup_steps=0", "loss.kl=0.01",
                   "critic.lora.rank=4", "critic.lora.alpha=8")}
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_live_episodes_train_an_adapter(workshop, stage) -> None:
@@ -38,7 +40,6 @@ def test_live_episodes_train_an_adapter(workshop, stage) -> None:
     policy.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_run_goes_on_with_the_same_curve(workshop, stage) -> None:
     workshop.run(stage, f"lora-{stage}-dumped", "max_steps=6", "dump=true", *LORA, *STAGES[stage])

@@ -25,7 +25,8 @@ from medcopilot.rl.ppo_trainer import PPOTrainer
 from medcopilot.rl.rounds import Round, Row
 from medcopilot.rl.trainer import StreamGRPOTrainer
 from medcopilot.train import loop
-from medcopilot.train.adapters import adapted, merge, switched_off
+from medcopilot.train.adapter_switch import switched_off
+from medcopilot.train.adapters import adapted, merge
 from medcopilot.train.optim import OptimizerConfig
 from medcopilot.train.settings import LoraSettings
 
