@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -115,15 +116,18 @@ class TraceIndex:
 
     def _rebuild(self, found: dict[str, int]) -> None:
         """Written beside and renamed."""
-        partial = self.path.with_name(f".index.{os.getpid()}.partial")
         for leftover in self.path.parent.glob(".index.*.partial*"):
-            if not _alive(leftover.name.split(".")[2]):
+            if not Path("/proc", leftover.name.split(".")[2]).exists():  # its maker was stopped
                 leftover.unlink(missing_ok=True)
-        with _open(partial) as database:
-            database.executescript(_SCHEMA)
-            for name in found:
-                self._take(database, name, 0)
-        partial.replace(self.path)
+        partial = self.path.with_name(f".index.{os.getpid()}.{uuid4().hex}.partial")
+        try:
+            with _open(partial) as database:
+                database.executescript(_SCHEMA)
+                for name in found:
+                    self._take(database, name, 0)
+            partial.replace(self.path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def _take(self, database: sqlite3.Connection, name: str, start: int) -> None:
         """Add what a shard holds from byte `start` on."""
@@ -156,11 +160,6 @@ def _head(line: bytes, path: Path, offset: int) -> tuple[Any, ...] | None:
     paper = head.grades.paper.score if head.grades.paper else None
     return (head.id, head.task_id, head.dataset, head.category, head.template, head.slice, head.sample, head.stop,
             head.grades.strict.score, paper, len(head.turns), tokens, head.seconds)
-
-
-def _alive(process: str) -> bool:
-    """Whether another process of this number is at work; ours is not another."""
-    return process.isdigit() and int(process) != os.getpid() and Path("/proc", process).exists()
 
 
 class _open:
