@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from env.errors import AgreementError, UserError
 from env.task import Record
 
-Exit = Literal["endpoint", "second_model", "hub", "tracker", "report", "log_export"]
+Exit = Literal["endpoint", "second_model", "hub", "tracker", "report", "log_export", "cluster"]
 EXITS: tuple[Exit, ...] = get_args(Exit)
 _RESTRICTED = re.compile(r"^\s*(physionet|stanford)|credentialed|(?-i:DUA)|\bdua\b|data[ -]use[ -]agreement", re.IGNORECASE)
 

@@ -2,7 +2,8 @@
 
 Promises: every backend plays the same `Worker`; a worker that dies costs the time of what it had not written yet, and the run
 goes on with others, three times at most; workers end with the process that started them, whatever ended it. Chunks are taken in
-order by whichever worker is free.
+order by whichever worker is free. Rows under a data-use agreement go to a cluster that may be elsewhere only through the exit
+`cluster` of `env.agreement`.
 Does not cover: machines that do not share the run's folder and the data folder: Ray's nodes need both under the same path.
 """
 
@@ -16,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from env.agreement import check, is_loopback
 from env.errors import InfrastructureError, UserError
 from medcopilot.rollout.jobs import Job
 from medcopilot.rollout.settings import SampleConfig
@@ -97,6 +99,7 @@ def play_ray(config: SampleConfig, root: Path | None, jobs: Sequence[Job], worke
     Raises:
         WorkerDied: one of them has ended.
         UserError: Ray is not installed.
+        AgreementError: the cluster may be elsewhere, and a task is under an agreement.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -104,9 +107,10 @@ def play_ray(config: SampleConfig, root: Path | None, jobs: Sequence[Job], worke
     except ImportError:
         raise UserError("backend ray: the package is not installed: run `pip install 'medcopilot[ray]'`, or use --backend "
                         "joblib") from None
-    started = not ray.is_initialized()
+    started, cluster = not ray.is_initialized(), os.environ.get("RAY_ADDRESS")
+    if not started or leaves_machine(cluster):
+        check("cluster", {(job.task.dataset, job.task.licence) for job in jobs})
     if started:
-        cluster = os.environ.get("RAY_ADDRESS")
         ray.init(**({} if cluster else {"num_cpus": workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}),
                  log_to_driver=False, logging_level="ERROR")
     config = config.model_copy(update={"out": config.out.absolute()})
@@ -134,6 +138,11 @@ def play_ray(config: SampleConfig, root: Path | None, jobs: Sequence[Job], worke
             ray.kill(member)
         if started:
             ray.shutdown()
+
+
+def leaves_machine(cluster: str | None) -> bool:
+    """Whether a Ray address may stand for other machines. `auto` may: it takes whatever cluster this machine has joined."""
+    return bool(cluster) and cluster != "local" and not is_loopback(f"http://{str(cluster).removeprefix('ray://')}")
 
 
 class _Actor:

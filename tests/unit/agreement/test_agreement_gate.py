@@ -21,7 +21,7 @@ def record(tmp_path, monkeypatch) -> Path:
 
 
 def test_the_exits_are_these():
-    assert EXITS == ("endpoint", "second_model", "hub", "tracker", "report", "log_export")
+    assert EXITS == ("endpoint", "second_model", "hub", "tracker", "report", "log_export", "cluster")
 
 
 @pytest.mark.parametrize("exit", EXITS)
