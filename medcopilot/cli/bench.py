@@ -122,6 +122,28 @@ def rollout(
         atomic_write(json_file, json.dumps(document, indent=2))
 
 
+@app.command("sampling")
+def sampling(
+    tasks: Annotated[int, typer.Option(help="tasks of each of two datasets", min=2)] = 200,
+    rounds: Annotated[int, typer.Option(help="rounds of both arms", min=1)] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the measurements here")] = None,
+) -> None:
+    """A scripted policy's executions per second, beside the same programs in bare boxes.
+
+    `medcopilot bench sampling --json FILE` takes about a minute.
+    """
+    import json
+
+    from env.files import atomic_write
+    from medcopilot.bench.sampling import measure
+    from medcopilot.bench.show import show
+
+    document = measure(tasks, rounds)
+    show(document)
+    if json_file is not None:
+        atomic_write(json_file, json.dumps(document, indent=2))
+
+
 @app.command("statistics")
 def statistics(
     repeats: Annotated[int, typer.Option(help="times that each is measured", min=1)] = 5,

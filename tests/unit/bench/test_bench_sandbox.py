@@ -37,3 +37,15 @@ def test_phases_and_throughput_of_boxes(capsys):
     assert "64 at once" in printed
     assert "12.3 x" in printed
     assert "tier" not in printed
+
+
+def test_sampling_beside_bare_boxes():
+    from medcopilot.bench.sampling import measure
+
+    try:
+        open_backend().close()
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    found = measure(tasks=4, rounds=1)
+    one, other = (found[name]["executions_per_s"] for name in ("sampling, scripted policy", "the same programs in bare boxes"))
+    assert found["sampling_over_bare_sandbox"] == pytest.approx(one / other)
