@@ -49,8 +49,8 @@ class _Row(NamedTuple):
     refused: tuple[int, ...]
 
 
-MEASURES = ("turns", "seconds", "generation", "environment", "grading", "completion_tokens", "context_tokens", "started",
-            "loop_turns", "loop_guarded", "loop_told", "loop_stopped", "loop_tokens_after", "loop_tokens_saved")
+MEASURES = ("turns", "seconds", "generation", "environment", "grading", "completion_tokens", "context_tokens", "prompt_tokens",
+            "started", "loop_turns", "loop_guarded", "loop_told", "loop_stopped", "loop_tokens_after", "loop_tokens_saved")
 _TEXT = ("id", "policy", "protocol", "dataset", "category", "slice", "task", "label", "paper_label", "stop", "error")
 _FLOATS = ("temperature", "strict", "paper")
 _FLAGS = ("impossible", "abstained")
@@ -165,7 +165,7 @@ def _row(trace: Trace) -> _Row:
         elif turn.action in ACTIONS:
             counts[ACTIONS.index(turn.action)] += 1
     measures = (len(trace.turns), trace.seconds, generation, environment, trace.grade_seconds, _completion(trace, sampled),
-                _context(trace), trace.started, *_loops(trace))
+                _context(trace), np.nan if trace.prompt_tokens is None else trace.prompt_tokens, trace.started, *_loops(trace))
     return _Row(trace.id, trace.policy, trace.protocol, read_submission(trace), trace.dataset, trace.category,
                 trace.slice, trace.cluster, trace.task_id, trace.sample, trace.temperature, _score(strict, masked),
                 _score(paper, masked), _label(strict, masked), _label(paper, masked), trace.stop, error_class(trace),

@@ -1,0 +1,126 @@
+"""The leaderboard: ranks that the data bear out, nothing compared that cannot be, a sweep that goes on."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
+
+from trace_factory import make_run, make_trace
+
+from env.errors import EngineError, UserError
+from medcopilot.evaluation.columns import columns
+from medcopilot.leaderboard import sweep as module
+from medcopilot.leaderboard.board import make_board
+from medcopilot.leaderboard.show import markdown, page, print_board, write
+from medcopilot.leaderboard.sweep import SweepConfig, sweep
+from medcopilot.prices import Price
+from medcopilot.train.config import load_config
+
+
+def some_runs(**rates: float):
+    return {name: columns(make_run(rate, tasks=240, seed=1, policy=f"openai:{name}")) for name, rate in rates.items()}
+
+
+def test_rows_that_cannot_be_told_apart_share_a_rank():
+    board = make_board(some_runs(weak=0.2, good=0.8, alike=0.8), resamples=400)
+    ranks = {row.name: row.rank for row in board.rows}
+    assert ranks == {"good": 1, "alike": 1, "weak": 3}
+    assert [row.rank for row in board.rows] == [1, 1, 3]
+    assert len(board.differences) == 3
+    assert any("3 pairs were compared" in note for note in board.notes)
+
+
+def test_only_the_greedy_rollouts_count():
+    mixed = [*make_run(0.9, tasks=40), *make_run(0.0, tasks=40, temperature=0.6, seed=5)]
+    board = make_board({"a": columns(mixed)}, resamples=200)
+    assert board.rows[0].rate.traces == 40
+    assert board.rows[0].rate.strict.value > 0.7
+
+
+def test_other_tasks_and_another_protocol_are_said():
+    runs = {"a": columns(make_run(0.5, tasks=60)), "b": columns(make_run(0.5, tasks=80, protocol="paper"))}
+    board = make_board(runs, resamples=200)
+    assert any("Not all runs have graded the same tasks: 1 of 1" in note for note in board.notes)
+    assert any("Protocols differ (paper, submit)" in note for note in board.notes)
+
+
+def test_a_run_of_which_nothing_was_graded_has_no_rank():
+    runs = {"gone": columns([make_trace(None, stop="infrastructure", submission=None)]), **some_runs(good=0.8)}
+    board = make_board(runs, resamples=200)
+    assert [(row.name, row.rank, row.masked) for row in board.rows] == [("good", 1, 0), ("gone", None, 1)]
+    assert "gone: 1 of 1 episodes are masked" in board.notes[0]
+    assert "| – | gone | – |" in markdown(board)
+
+
+def test_cost_needs_a_price_and_every_count():
+    traces = [make_trace(True, id=f"t{n}", task_id=f"k{n}", policy="openai:m", tokens=None, prompt_tokens=1_000,
+                         completion_tokens=100) for n in range(10)]
+    prices = {"m": Price(input=10.0, output=100.0)}
+    assert make_board({"a": columns(traces)}, prices=prices, resamples=200).rows[0].cost == pytest.approx(10 * 0.02)
+    assert make_board({"a": columns(traces)}, resamples=200).rows[0].cost is None
+    unknown = [*traces, make_trace(True, policy="openai:m", tokens=None, prompt_tokens=None, completion_tokens=5)]
+    assert make_board({"a": columns(unknown)}, prices=prices, resamples=200).rows[0].cost is None
+
+
+def test_published_rows_stand_apart_under_their_note(tmp_path):
+    board = make_board(some_runs(a=0.3, b=0.9), resamples=200, notes=["b is not whole: gone"])
+    write(board, tmp_path)
+    text, html = (tmp_path / "leaderboard.md").read_text(), (tmp_path / "leaderboard.html").read_text()
+    for form in (text, html):
+        assert form.index("not comparable with strict success") < form.index("gpt-4.1")
+        assert "b is not whole: gone" in form
+    assert (tmp_path / "leaderboard.json").stat().st_size
+    assert "gpt-4.1" not in markdown(make_board(some_runs(a=0.3), reference=False, resamples=200))
+    out = io.StringIO()
+    print_board(board, out)
+    assert "share a rank" in out.getvalue()
+
+
+def test_names_cannot_break_out_of_the_tables():
+    board = make_board({"<script>x</script>|y": columns(make_run(0.5, tasks=40))}, resamples=200)
+    assert "<script>" not in page(board)
+    assert "|y" not in markdown(board).replace("\\|y", "")
+    assert "http" not in page(board).replace("http-equiv", "")
+
+
+SWEEP = """
+out: OUT
+sample: {datasets: [medcalcbench], tasks_per_dataset: 5}
+entries:
+  - {name: expert, policy: expert}
+  - {name: gone, policy: "openai:m@http://127.0.0.1:1/v1"}
+  - {name: last, policy: expert}
+"""
+
+
+def a_sweep(tmp_path, text=SWEEP):
+    path = tmp_path / "board.yaml"
+    path.write_text(text.replace("OUT", str(tmp_path / "out")))
+    return load_config(SweepConfig, path)
+
+
+def test_an_entry_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
+    played, told = [], []
+
+    def sample_run(config, progress, root=None):
+        if "gone" in str(config.out):
+            raise EngineError("openai:m: gave up")
+        played.append(config.out.name)
+
+    monkeypatch.setattr(module, "sample_run", sample_run)
+    assert sweep(a_sweep(tmp_path), lambda _: lambda *_: None, told.append) == {"gone": "openai:m: gave up"}
+    assert played == ["expert", "last"]
+    assert told == ["gone: openai:m: gave up"]
+
+
+@pytest.mark.parametrize(("old", "new", "reason"), [
+    ("name: last", "name: expert", "same name"), ("{name: last, policy: expert}", "{name: last}", "either policy or run"),
+    ("name: last", "name: ../x", "name"), ("tasks_per_dataset: 5", "tasks: 5", r"sample\.tasks"),
+    ("tasks_per_dataset: 5", "out: runs/x", r"sample\.out is set by the entries")])
+def test_what_is_wrong_is_said_before_anything_is_played(tmp_path, monkeypatch, old, new, reason):
+    monkeypatch.setattr(module, "sample_run", lambda *_, **__: pytest.fail("played"))
+    with pytest.raises(UserError, match=reason):
+        sweep(a_sweep(tmp_path, SWEEP.replace(old, new)), lambda _: lambda *_: None, print)
