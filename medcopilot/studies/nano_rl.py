@@ -31,7 +31,7 @@ class Budget:
     episodes: int = 50_000
     """Of each GRPO and PPO run."""
     grpo_rate: float = 0.2
-    ppo_rate: float = 0.1
+    ppo_rate: float = 0.02
     """Learning rates at the start, chosen on development tasks."""
     extra: tuple[str, ...] = ()
     """Further changes to every online recipe."""
