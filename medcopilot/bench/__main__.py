@@ -8,7 +8,6 @@ Does not cover: a real policy's generation (the report of a run splits its own t
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -21,12 +20,11 @@ from typing import Any
 from env.actions import CodeExecution, CodeParams, Submit, SubmitParams
 from env.datasets import get_dataset
 from env.errors import UserError
-from env.files import atomic_write
 from env.gym import Gym
 from env.sandbox import open_backend
 from env.task import Submission, Task
 from medcopilot.bench import packing, rollout, sandbox
-from medcopilot.bench.show import show, show_aims
+from medcopilot.bench.show import show_aims, tell
 from medcopilot.bench.timing import seconds_of
 from medcopilot.steps import requests
 
@@ -104,10 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"medcopilot: {error}", file=sys.stderr)
         return 2
-    show(document)
+    tell(document, args.json)
     show_aims(document)
-    if args.json is not None:
-        atomic_write(args.json, json.dumps(document, indent=2))
     return 0
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from env.files import atomic_write
 from medcopilot.cli.console import table_console
 
 
@@ -19,6 +22,13 @@ def show(document: dict[str, Any]) -> None:
             other = "  ".join(f"{_digits(value)} {key.replace('_', ' ')}" for key, value in row.items() if not key.startswith("p"))
             table.add_row(name, *(f"{row[key]:.1f} ms" if key in row else "" for key in ("p50_ms", "p95_ms")), other)
     table_console().print(table)
+
+
+def tell(document: dict[str, Any], json_file: Path | None) -> None:
+    """The table, and the whole document as JSON where a file is given."""
+    show(document)
+    if json_file is not None:
+        atomic_write(json_file, json.dumps(document, indent=2))
 
 
 def show_aims(document: dict[str, Any]) -> None:

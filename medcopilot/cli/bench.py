@@ -27,17 +27,13 @@ def sandbox(
 
     `medcopilot bench sandbox --json FILE` takes about a minute; on a machine that does other work its figures say little.
     """
-    import json
     import sys
 
-    from env.files import atomic_write
     from medcopilot.bench.sandbox import measure
-    from medcopilot.bench.show import show
+    from medcopilot.bench.show import tell
 
     document = measure(repeats, backend, lambda what: print(f"measuring: {what}", file=sys.stderr))
-    show(document)
-    if json_file is not None:
-        atomic_write(json_file, json.dumps(document, indent=2))
+    tell(document, json_file)
 
 
 @app.command("train")
@@ -76,16 +72,11 @@ def packing(
 
     `medcopilot bench packing --json FILE` takes about a minute. Threads: `OMP_NUM_THREADS`.
     """
-    import json
-
-    from env.files import atomic_write
     from medcopilot.bench.packing import measure
-    from medcopilot.bench.show import show
+    from medcopilot.bench.show import tell
 
     document = measure(turns, rows)
-    show(document)
-    if json_file is not None:
-        atomic_write(json_file, json.dumps(document, indent=2))
+    tell(document, json_file)
 
 
 @app.command("rollout")
@@ -103,23 +94,19 @@ def rollout(
 
     `medcopilot bench rollout --json FILE` takes about seven minutes on two quiet cores. Threads: `OMP_NUM_THREADS`, else one.
     """
-    import json
     import sys
 
     sys.setswitchinterval(switch / 1000)
     from env.errors import UserError
-    from env.files import atomic_write
     from medcopilot.bench.rollout import Sizes, measure
-    from medcopilot.bench.show import show, show_aims
+    from medcopilot.bench.show import show_aims, tell
 
     if engine not in ("transformers", "vllm"):
         raise UserError(f"--engine {engine!r}: choose transformers or vllm")
     document = measure(Sizes(episodes=episodes, rounds=rounds, groups=groups, steps=steps), engine=engine,  # type: ignore[arg-type]
                        say=lambda line: print(line, file=sys.stderr, flush=True))
-    show(document)
+    tell(document, json_file)
     show_aims(document)
-    if json_file is not None:
-        atomic_write(json_file, json.dumps(document, indent=2))
 
 
 @app.command("sampling")
@@ -132,16 +119,11 @@ def sampling(
 
     `medcopilot bench sampling --json FILE` takes about a minute.
     """
-    import json
-
-    from env.files import atomic_write
     from medcopilot.bench.sampling import measure
-    from medcopilot.bench.show import show
+    from medcopilot.bench.show import tell
 
     document = measure(tasks, rounds)
-    show(document)
-    if json_file is not None:
-        atomic_write(json_file, json.dumps(document, indent=2))
+    tell(document, json_file)
 
 
 @app.command("statistics")
@@ -153,13 +135,8 @@ def statistics(
 
     `medcopilot bench statistics --json FILE` takes about half a minute. Threads: `OMP_NUM_THREADS`.
     """
-    import json
-
-    from env.files import atomic_write
-    from medcopilot.bench.show import show
+    from medcopilot.bench.show import tell
     from medcopilot.bench.statistics import measure
 
     document = measure(repeats)
-    show(document)
-    if json_file is not None:
-        atomic_write(json_file, json.dumps(document, indent=2))
+    tell(document, json_file)

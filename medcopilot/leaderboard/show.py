@@ -10,12 +10,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
 
-import jinja2
 from markupsafe import Markup
 
 from env.files import atomic_write
 from medcopilot.leaderboard.board import Board
 from medcopilot.report.format import duration, interval, number, percent
+from medcopilot.report.pages import environment
 from medcopilot.report.terminal import _table, console, show
 
 _HEAD = ("rank", "run", "strict", "95 %", "released grader", "in distribution", "out of distribution", "episodes", "masked",
@@ -50,11 +50,8 @@ def _markdown_table(head: tuple[str, ...], rows: list[list[str]]) -> str:
 
 def page(board: Board) -> str:
     """The HTML page."""
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("medcopilot.report", "templates"), autoescape=True,
-                                     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(pct=percent, num=number, duration=duration, interval=interval)
     style = (files("medcopilot.report") / "templates" / "report.css").read_text(encoding="utf-8")
-    return environment.get_template("leaderboard.html.jinja").render(board=board, style=Markup(style))
+    return environment().get_template("leaderboard.html.jinja").render(board=board, style=Markup(style))
 
 
 def write(board: Board, out: Path) -> None:

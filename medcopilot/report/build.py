@@ -16,13 +16,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from env.errors import AgreementError, UserError
 from env.files import atomic_write
 from medcopilot.report import provenance, sections
-from medcopilot.report.format import duration, interval, number, percent, points
+from medcopilot.report.pages import environment
 from medcopilot.report.stage import Source, Stage, headline_group, headline_slice, read_stage
 from medcopilot.report.trajectories import card, share_out
 
@@ -65,14 +64,11 @@ def _name(path: Path, among: Sequence[Path]) -> str:
 def _render(stages: list[Stage], title: str, extra: dict[str, Any], trajectories: int,
             tell: Callable[[str], None]) -> str:
     folder = files("medcopilot.report") / "templates"
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("medcopilot.report", "templates"), autoescape=True,
-                                     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(pct=percent, num=number, points=points, interval=interval, duration=duration)
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     cards, withheld = _cards(stages, trajectories, tell)
     datasets = sorted({name for stage in stages for name in stage.summary.datasets})
     chance = extra.get("chance", {})
-    return environment.get_template("report.html.jinja").render(
+    return environment().get_template("report.html.jinja").render(
         title=title, created=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), stages=stages, datasets=datasets,
         episodes=sum(len(stage.columns) + sum(map(len, stage.hotter.values())) for stage in stages),
         slices=sections.slices(stages), rows=sections.headline_rows(stages), headline=headline_slice(stages),

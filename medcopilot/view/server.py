@@ -18,10 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import jinja2
-
 from env.errors import UserError
-from medcopilot.report.format import duration, number
+from medcopilot.report.pages import environment
 from medcopilot.view.runs import ViewedRun, open_runs, shown
 
 PAGE = 200
@@ -44,10 +42,7 @@ class Viewer(ThreadingHTTPServer):
             UserError: a folder is no run, or the port is taken.
         """
         self.runs: list[ViewedRun] = open_runs(list(folders))
-        environment = jinja2.Environment(loader=jinja2.PackageLoader("medcopilot.report", "templates"), autoescape=True,
-                                         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-        environment.filters.update(num=number, duration=duration)
-        self.body = environment.get_template("episode.html.jinja")
+        self.body = environment().get_template("episode.html.jinja")
         try:
             super().__init__(("127.0.0.1", port), _Handler)
         except OSError as error:

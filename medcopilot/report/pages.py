@@ -1,0 +1,18 @@
+"""The templates of our pages, set up once for the report, the leaderboard and the viewer.
+
+Promises: everything that is not `Markup` is escaped; a name that a template does not get is an error, never an empty place.
+"""
+
+from __future__ import annotations
+
+import jinja2
+
+from medcopilot.report.format import duration, interval, number, percent, points
+
+
+def environment() -> jinja2.Environment:
+    """With the filters `pct`, `num`, `points`, `interval` and `duration`."""
+    made = jinja2.Environment(loader=jinja2.PackageLoader("medcopilot.report", "templates"), autoescape=True,
+                              undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters.update(pct=percent, num=number, points=points, interval=interval, duration=duration)
+    return made
