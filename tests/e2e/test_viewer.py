@@ -94,6 +94,18 @@ def test_rows_filters_and_text_search(page, viewer):
 
 
 @needs_browser
+def test_a_slow_answer_never_stands_beside_another_task(page):
+    held: list = []
+    page.route("**/api/episode?*", lambda route: held.append(route), times=1)
+    page.locator("#row-9").click()
+    page.get_by_role("combobox", name="Beside").select_option("grpo")
+    held[0].continue_()
+    page.locator("#other h2").get_by_text("grpo").wait_for()
+    tasks = page.locator(".facts code").all_inner_texts()
+    assert tasks == ["task-8", "task-8"], "the same task in both, though the first came late"
+
+
+@needs_browser
 def test_keys_walk_through_the_list_and_two_runs_stand_side_by_side(page, viewer, tmp_path):
     chosen = page.locator("#rows li[aria-selected=true]")
     first = chosen.get_attribute("id")

@@ -3,7 +3,7 @@
   const $ = (id) => document.getElementById(id);
   const form = $("filters"), list = $("rows"), one = $("one"), other = $("other"), panes = document.querySelector(".panes");
   const marks = { success: "✓", failure: "✗", "paper only": "◇", ungraded: "○" };
-  let runs = [], rows = [], total = 0, chosen = -1, asked = 0, shown = null;
+  let runs = [], rows = [], total = 0, chosen = -1, asked = 0, compared = 0, shown = null;
 
   const get = async (path, query) => {
     const answer = await fetch(path + "?" + new URLSearchParams(query));
@@ -39,7 +39,9 @@
       fill(form.run, state.runs.map((run, number) => [String(number), run.name]), null);
       fill(form.beside, state.runs.map((run, number) => [String(number), run.name]), "nothing");
     }
-    const first = !runs.length || runs.some((run, number) => run.ready !== state.runs[number].ready);
+    // another run's index is no reason to lose one's place in this one
+    const current = Number(form.run.value);
+    const first = !runs.length || runs[current].ready !== state.runs[current].ready;
     runs = state.runs;
     if (waiting.length) setTimeout(start, 400);
     if (first) { facets(); await search(); }
@@ -83,8 +85,10 @@
     item.setAttribute("aria-selected", "true");
     list.setAttribute("aria-activedescendant", item.id);
     item.scrollIntoView({ block: "nearest" });
-    shown = await get("/api/episode", { run: form.run.value, id: rows[number].id });
-    if (ticket !== asked || !shown) return;
+    shown = null; // whoever compares meanwhile waits for the episode that was asked for last
+    const answer = await get("/api/episode", { run: form.run.value, id: rows[number].id });
+    if (ticket !== asked || !answer) return;
+    shown = answer;
     show(one, runs[Number(form.run.value)].name, shown.html);
     await compare();
   }
@@ -97,12 +101,13 @@
   }
 
   async function compare() {
-    const beside = form.beside.value;
+    const beside = form.beside.value, ticket = ++compared;
     other.hidden = beside === "";
     panes.classList.toggle("two", beside !== "");
     if (beside === "" || !shown) return;
     const same = await get("/api/same", { run: beside, task: shown.task, sample: shown.sample });
     const answer = same && same.id ? await get("/api/episode", { run: beside, id: same.id }) : null;
+    if (ticket !== compared) return;
     const name = runs[Number(beside)].name;
     if (answer) show(other, name, answer.html);
     else other.replaceChildren(element("h2", "", name), element("p", "empty", "This run has no episode of that task."));
