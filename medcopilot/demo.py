@@ -18,6 +18,8 @@ from pathlib import Path
 
 from env.errors import UserError
 from medcopilot import steps
+from medcopilot.train.folders import hold
+from medcopilot.train.prepare import INPUT_STEPS
 
 GRPO_GUARD = 720.0
 """Seconds after which GRPO ends whatever its steps: only a busy machine gets there."""
@@ -66,17 +68,20 @@ class Demo:
         self.out, self.scale, self.seed, self.threads = out, scale, seed, threads
         self.builds = steps.requests(seed=seed, train=scale.train, test=scale.test, patients=scale.patients)
 
-    def run(self) -> None:
-        """All steps; returns when the report is written."""
+    def run(self, until: str | None = None) -> None:
+        """All steps; returns when the report is written, or when the step named `until` is done."""
         plan: list[tuple[str, Callable[[], object]]] = [
             ("build data", lambda: steps.build_datasets(self.builds)), ("validate graders", self.validate),
             ("expert trajectories", self.expert), ("SFT", self.sft), ("own rollouts", self.rollouts), ("DPO", self.dpo),
             *([("GRPO", self.grpo)] if "grpo" in self.scale.stages else []), ("evaluate", self.evaluate)]
+        hold(self.out / "demo")
         steps.claim(self.out / "demo.json", {"scale": asdict(self.scale), "seed": self.seed})
         seconds = {}
         for number, (name, step) in enumerate(plan, start=1):
             label = f"[{number}/{len(plan) + 1}] {name}"
             seconds[name] = steps.run_step(self.out / "steps", f"{number:02d}-{name.replace(' ', '-')}", label, step)
+            if name == until:
+                return
         from medcopilot.demo_report import write_report
 
         write_report(self.out, self.scale.stages, seconds, asdict(self.scale), self.seed)
@@ -104,10 +109,12 @@ class Demo:
         steps.sample(self.out / "rollouts", self.checkpoint("sft"), self.builds, split="train", tasks_per_dataset=scale.pair_tasks,
                      skip_tasks=0 if scale.expert_pairs else scale.expert, samples=scale.pair_samples, temperature=1.0,
                      greedy_first=False, seed=self.seed)
+        runs = [self.out / "rollouts", *([self.out / "expert"] if scale.expert_pairs else [])]
+        for kind in ("dpo", "verifier"):
+            steps.command("export", kind, *runs, "--out", self.out / "data" / f"{kind}.jsonl",
+                          "--tokenizer", self.checkpoint("sft"))
 
     def dpo(self) -> None:
-        runs = [self.out / "rollouts", *([self.out / "expert"] if self.scale.expert_pairs else [])]
-        steps.command("export", "dpo", *runs, "--out", self.out / "data" / "dpo.jsonl", "--tokenizer", self.checkpoint("sft"))
         steps.recipe("dpo", self.threads, f"run={self.out}", f"seed={self.seed}", f"data={self.out / 'data' / 'dpo.jsonl'}",
                      f"model.checkpoint={self.checkpoint('sft')}")
 
@@ -133,11 +140,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", choices=sorted(SCALES), default="demo", help="tiny: a minute or two, learns nothing")
     parser.add_argument("--out", type=Path, default=Path("runs/demo"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--until", metavar="STEP", choices=INPUT_STEPS, help="stop after this step: " + ", ".join(INPUT_STEPS))
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="CPU threads of training")
     args = parser.parse_args(argv)
     steps.end_on_sigterm()
     try:
-        Demo(args.out, SCALES[args.scale], args.seed, args.threads).run()
+        Demo(args.out, SCALES[args.scale], args.seed, args.threads).run(args.until)
     except UserError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2

@@ -121,7 +121,7 @@ def command(*words: object) -> None:
 def recipe(stage: str, threads: int, *overrides: str) -> None:
     """One training recipe with its nano settings, in a process of its own."""
     words = [sys.executable, str(ROOT / "recipes" / f"{stage}.py"), str(ROOT / "recipes" / "nano" / f"{stage}.yaml")]
-    _call([*words, f"threads={threads}", *overrides], threads)
+    _call([*words, f"threads={threads}", "prepare=null", *overrides], threads)
 
 
 def grpo(threads: int, builds: Mapping[str, BuildRequest], checkpoint: Path, *overrides: str) -> None:

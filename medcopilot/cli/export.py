@@ -35,11 +35,11 @@ def run(
 
     Examples:
 
-        medcopilot export sft runs/expert --out runs/demo/sft.jsonl --tokenizer runs/demo/tokenizer --new-tokenizer 2048
+        medcopilot export sft runs/expert --out runs/demo/data/sft.jsonl --tokenizer runs/demo/tokenizer --new-tokenizer 2048
 
-        medcopilot export dpo runs/own --out runs/demo/dpo.jsonl --tokenizer runs/demo/checkpoints/sft --limit 400
+        medcopilot export dpo runs/own --out runs/demo/data/dpo.jsonl --tokenizer runs/demo/checkpoints/sft --limit 400
 
-        medcopilot export verifier runs/own --out runs/demo/verifier.jsonl --tokenizer runs/demo/checkpoints/sft
+        medcopilot export verifier runs/own --out runs/demo/data/verifier.jsonl --tokenizer runs/demo/checkpoints/sft
     """
     from env.files import atomic_write
     from medcopilot.data.export import texts_for_tokenizer, write_selection

@@ -53,10 +53,23 @@ class TrackingConfig(Config):
     """Steps between two such files, at least; the first step always writes one."""
 
 
+InputStep = Literal["expert trajectories", "SFT", "own rollouts"]
+"""Steps of the demo that make inputs of recipes."""
+
+
+class Prepare(Config):
+    """The part of the demo that makes a recipe's inputs where they are missing (`medcopilot.train.prepare`)."""
+
+    until: InputStep
+    out: Path = Path("runs/demo")
+    scale: Literal["demo", "tiny"] = "demo"
+
+
 class StageConfig(Config):
     """What every training stage has. A stage is one recipe file and writes one checkpoint."""
 
-    resume_ignores: ClassVar[frozenset[str]] = frozenset({"threads", "save_steps", "log_steps", "rank_seconds", "tracking"})
+    resume_ignores: ClassVar[frozenset[str]] = frozenset({"threads", "save_steps", "log_steps", "rank_seconds", "tracking",
+                                                          "prepare"})
     """Keys (`section.key` inside a section) that may change between two starts of one run: they do not change its result."""
 
     run: Path
@@ -82,6 +95,10 @@ class StageConfig(Config):
     rank_seconds: float = Field(1800.0, gt=0)
     """Of several processes, how long one waits for another before the job ends."""
     tracking: TrackingConfig = TrackingConfig()
+    prepare: Prepare | None = None
+    """Inputs that lie in the demo's folder are made when they are missing; None: what is missing is an error."""
+    trial: bool = Field(False, exclude=True)
+    """Set by `--max-steps`: what the same trial wrote before is no reason not to run."""
 
     @property
     def checkpoint(self) -> Path:

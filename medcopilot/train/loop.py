@@ -295,6 +295,9 @@ def _finished(config: StageConfig, recipe: str) -> bool:
     if read_meta(config.checkpoint).recipe != recipe:
         raise UserError(f"{config.checkpoint}: this stage has finished with other settings, data or parent: set another `name` or "
                         "`run`, or delete that folder to train again")
+    if config.trial:
+        shutil.rmtree(config.checkpoint)
+        return False
     print(f"{config.name}: finished before -> {config.checkpoint}", file=sys.stderr)
     return True
 

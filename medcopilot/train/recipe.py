@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from env.errors import UserError
 from medcopilot.train.config import StageConfig, dump_config, load_config
 from medcopilot.train.launch import lost_process
+from medcopilot.train.prepare import make_inputs
 
 S = TypeVar("S", bound=StageConfig)
 
@@ -31,7 +32,7 @@ def run_recipe(cls: type[S], train: Callable[[S], Any], doc: str, argv: Sequence
     parser.add_argument("--config", metavar="FILE.yaml", help="the same as FILE.yaml as the first word")
     parser.add_argument("--dry-run", action="store_true", help="print the resolved configuration and stop")
     parser.add_argument("--shrink", action="store_true", help="two steps at toy width on random weights and a few synthetic tasks")
-    parser.add_argument("--max-steps", type=int, metavar="N", help="stop after N optimiser steps (same as max_steps=N)")
+    parser.add_argument("--max-steps", type=int, metavar="N", help="a trial: max_steps=N, run again even if it ended before")
     args = parser.parse_intermixed_args(argv)
     recipe, words = (args.config, args.words) if args.config else (args.words[0], args.words[1:]) if args.words else (None, [])
     if recipe is None:
@@ -40,6 +41,8 @@ def run_recipe(cls: type[S], train: Callable[[S], Any], doc: str, argv: Sequence
     code = 0
     try:
         config = load_config(cls, recipe, overrides)
+        if args.max_steps is not None:
+            config = config.model_copy(update={"trial": True})
         if args.dry_run:
             if _first():
                 print(f"# {recipe}, digest {config.digest()}\n{dump_config(config)}", end="")
@@ -48,6 +51,7 @@ def run_recipe(cls: type[S], train: Callable[[S], Any], doc: str, argv: Sequence
 
             train(shrink(config))
         else:
+            make_inputs(config)
             train(config)
     except UserError as error:
         code = _refuse(str(error))

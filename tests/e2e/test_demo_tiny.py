@@ -14,11 +14,25 @@ def demo(out, **options):
     return subprocess.run(words, capture_output=True, text=True, timeout=1200, check=False, **options)
 
 
+def recipe_that_makes_its_inputs(tmp_path, out):
+    words = [sys.executable, "recipes/verifier.py", "--config", "recipes/nano/verifier.yaml", "--max-steps", "2",
+             f"run={tmp_path / 'nano'}", f"data={out / 'data' / 'verifier.jsonl'}", f"model.checkpoint={out / 'checkpoints' / 'sft'}",
+             f"prepare.out={out}", "prepare.scale=tiny"]
+    return subprocess.run(words, capture_output=True, text=True, timeout=1200, check=False)
+
+
 def test_the_demo_goes_from_an_empty_folder_to_a_report_and_resumes(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDCOPILOT_DATA", str(tmp_path / "data"))
     out = tmp_path / "demo"
+    trial = recipe_that_makes_its_inputs(tmp_path, out)
+    assert trial.returncode == 0, trial.stderr[-3000:]
+    assert "verifier.jsonl is not there yet" in trial.stderr
+    assert (tmp_path / "nano" / "checkpoints" / "verifier").is_dir()
+    assert not (out / "checkpoints" / "dpo").exists(), "no further than was needed"
+
     first = demo(out)
     assert first.returncode == 0, first.stdout[-2000:] + first.stderr[-2000:]
+    assert first.stdout.count("done before") == 5
     summary = json.loads((out / "summary.json").read_text())
     assert list(summary["stages"]) == ["base", "sft", "dpo"]
     for row in summary["stages"].values():

@@ -87,6 +87,9 @@ def test_finished_stages_are_recognised_and_changed_ones_refused(config: SftConf
     with pytest.raises(UserError, match="other settings"):
         run_sft(config.model_copy(update={"seed": 1}))
     assert same(before, weights(config.checkpoint))
+    trial = run_sft(config.model_copy(update={"trial": True}))
+    assert trial.steps == 6, "a trial runs each time that it is typed"
+    assert same(before, weights(config.checkpoint))
 
 
 def test_an_interrupted_stage_resumes_to_the_same_weights(config: SftConfig, monkeypatch: pytest.MonkeyPatch,
