@@ -16,8 +16,8 @@ def demo(out, **options):
 
 def recipe_that_makes_its_inputs(tmp_path, out):
     words = [sys.executable, "recipes/verifier.py", "--config", "recipes/nano/verifier.yaml", "--max-steps", "2",
-             f"run={tmp_path / 'nano'}", f"data={out / 'data' / 'verifier.jsonl'}", f"model.checkpoint={out / 'checkpoints' / 'sft'}",
-             f"prepare.out={out}", "prepare.scale=tiny"]
+             f"run={tmp_path / 'nano'}", f"data={out / 'data' / 'verifier.jsonl'}",
+             f"model.checkpoint={out / 'checkpoints' / 'sft'}", f"prepare.out={out}", "prepare.scale=tiny"]
     return subprocess.run(words, capture_output=True, text=True, timeout=1200, check=False)
 
 

@@ -9,8 +9,8 @@ from medcopilot.train.settings import SftConfig
 
 
 def recipe(tmp_path, **values):
-    chosen = {"run": tmp_path / "run", "data": tmp_path / "demo" / "data" / "sft.jsonl", "model.tokenizer": tmp_path / "demo" / "tok",
-              "prepare.out": tmp_path / "demo", "prepare.scale": "tiny", **values}
+    chosen = {"run": tmp_path / "run", "data": tmp_path / "demo" / "data" / "sft.jsonl",
+              "model.tokenizer": tmp_path / "demo" / "tok", "prepare.out": tmp_path / "demo", "prepare.scale": "tiny", **values}
     return load_config(SftConfig, "recipes/nano/sft.yaml", [f"{key}={value}" for key, value in chosen.items()])
 
 
