@@ -28,7 +28,7 @@ ifeq ($(firstword $(MAKECMDGOALS)),study)
   endif
 endif
 
-.PHONY: help setup system packages demo test lint check bench study clean
+.PHONY: help setup system packages demo test lint check bench study docs clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -65,5 +65,10 @@ check: setup ## tests, slow tests, vLLM on CPU, a newcomer's path; CI=1: the par
 bench: setup ## speed of the sandbox, grading, training batches and rollouts (about twelve minutes)
 	@$(BIN)/python -m medcopilot.bench
 
+docs: ## the documentation as a site in site/; fails on a link that leads nowhere
+	@.ci/setup docs
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	@echo "site/index.html"
+
 clean: ## remove environments, logs and caches; data/ and runs/ stay
-	rm -rf .venv .venv-vllm logs .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-vllm .venv-docs site logs .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

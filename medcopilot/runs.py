@@ -61,12 +61,13 @@ class RunFolder:
         return run
 
     @classmethod
-    def open(cls, path: Path) -> RunFolder:
+    def open(cls, path: str | Path) -> RunFolder:
         """Open for reading.
 
         Raises:
             UserError: not a run folder.
         """
+        path = Path(path)
         if not (path / "config.json").exists():
             raise UserError(f"{path} is not a run folder (no config.json): give the folder that `medcopilot sample` wrote")
         return cls(path)

@@ -94,7 +94,8 @@ def paired_cluster_bootstrap(a: ArrayLike, b: ArrayLike, clusters: ArrayLike, *,
     `cluster_bootstrap`.
 
     Args:
-        a, b: shape (T,), each task's mean over its samples, in the same order.
+        a: shape (T,), each task's mean over its samples.
+        b: the same of the other run, in the same order.
         clusters: shape (T,).
 
     Raises:

@@ -42,8 +42,11 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float)
     """Advantages of the sampled tokens, 0 elsewhere.
 
     Args:
-        rewards, values, mask: (rows, tokens). `values[t]` is the critic's estimate before token t is sampled; rewards and values
-            where the mask is 0 are not looked at.
+        rewards: (rows, tokens), like values and mask; not looked at where the mask is 0.
+        values: `values[t]` is the critic's estimate before token t is sampled; not looked at where the mask is 0.
+        mask: 1 on sampled tokens.
+        gamma: discount per sampled token.
+        lam: weight of later estimates, 1: plain returns.
     """
     sampled = mask.to(values.dtype)
     advantages = torch.zeros_like(values)
