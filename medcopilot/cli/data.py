@@ -1,4 +1,4 @@
-"""`medcopilot data build`: make task folders from the real source's files or as a synthetic twin."""
+"""`medcopilot data`: where sources come from, task folders made of them or as synthetic twins, and whether files are unharmed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,73 @@ if TYPE_CHECKING:
 
     from env.datasets import BuildRequest
 
-app = typer.Typer(no_args_is_help=True, help="Build the tasks of a dataset.")
+app = typer.Typer(no_args_is_help=True, help="Obtain, build and verify datasets.")
 
 
 @app.callback()
 def group() -> None:
-    """Build the tasks of a dataset."""
+    """Obtain, build and verify datasets."""
+
+
+@app.command(name="sources")
+def sources(
+    datasets: Annotated[list[str] | None, typer.Argument(metavar="DATASET...", help="datasets (default: all)")] = None,
+) -> None:
+    """Where the real source of a dataset comes from, under which terms, and what its folder has to hold.
+
+    Nothing is downloaded: credentialed sources need your own account and signature. docs/data.md has the same on one page.
+    """
+    from env.datasets import get_dataset
+    from env.datasets.access import ACCESS
+    from env.errors import UserError
+
+    for name in datasets or list(ACCESS):
+        if name not in ACCESS:
+            raise UserError(f"{get_dataset(name).name}: a dataset of your own has no published source")
+        access = ACCESS[name]
+        print(f"{name}")
+        for what, where in access.fetch:
+            print(f"  fetch: {what}\n         {where}")
+        print(f"  terms: {access.terms}\n  folder: {access.folder}")
+        if access.open_part:
+            print(f"  without an agreement: {access.open_part}")
+
+
+@app.command(name="verify")
+def verify(
+    datasets: Annotated[list[str] | None, typer.Argument(metavar="DATASET...", help="datasets (default: all built ones)")] = None,
+    source: Annotated[Path | None, typer.Option(help="instead: a folder with a fetched source and its checksum files")] = None,
+    root: Annotated[Path | None, typer.Option(help="data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
+) -> None:
+    """Compare files with their digests: built folders with their manifests, or a fetched source with its published checksums.
+
+    Exit code 1 when a file differs or is missing.
+    """
+    from env.datasets.base import data_root
+    from env.datasets.verify import verify_built, verify_source
+    from env.errors import UserError
+    from medcopilot.cli.progress import tell
+
+    if source is not None:
+        if datasets:
+            raise UserError(f"option --source: is about fetched files, so leave out {datasets[0]}")
+        found = [verify_source(source, lambda name: tell(f"checking {name}"))]
+    else:
+        base = root or data_root()
+        folders = [path.parent for name in datasets or ["*"] for path in sorted(base.glob(f"{name}/*/manifest.json"))]
+        if not folders:
+            raise UserError(f"{base}: {' '.join(datasets or ['nothing'])} is not built there: run `medcopilot data build` first")
+        found = [verify_built(folder, lambda name, folder=folder: tell(f"checking {folder.parent.name}/{name}"))
+                 for folder in folders]
+    for item in found:
+        verdict = f"{len(item.problems)} problems" if item.problems else "unharmed"
+        print(f"{item.folder}: {item.checked:,} files compared, {verdict}")
+        if item.unlisted:
+            print(f"  without a checksum: {len(item.unlisted):,}, e.g. {', '.join(item.unlisted[:3])}")
+        for problem in item.problems:
+            print(f"  {problem}")
+    if any(item.problems for item in found):
+        raise typer.Exit(1)
 
 
 @app.command(name="build")
@@ -41,8 +102,10 @@ def build(
     downloaded. A folder is complete or absent, so a build that was stopped is simply run again; what is there is not rebuilt.
     """
     import json
+    import sys
 
     from env.datasets import BuildRequest, dataset_names, get_dataset
+    from env.datasets.access import notice
     from env.errors import UserError
     from env.files import atomic_write
     from medcopilot.cli.bounds import check_request, options
@@ -56,6 +119,8 @@ def build(
     known = [get_dataset(name) for name in names]  # unknown names are refused before anything is built
     request = check_request(BuildRequest, source=source, seed=seed, train=train, test=test, patients=patients,
                             options=options(option or []))
+    if source is not None and (said := notice(names[0])):
+        print(said, file=sys.stderr)
     manifests = []
     for manifest in _build([dataset.name for dataset in known], request, root, jobs):
         counts = manifest["counts"]
