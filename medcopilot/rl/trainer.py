@@ -12,6 +12,8 @@ round and pad every micro-batch to the longest of all, two to three times the to
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -31,6 +33,22 @@ from medcopilot.train.chunked_loss import chunked_logprobs
 
 BY_TOKENS = ("dapo", "cispo", "vespo")
 """TRL's losses that are divided by the tokens of all micro-batches; the others average within each of them."""
+
+
+@contextlib.contextmanager
+def _rows_may_differ(accelerator: Any) -> Iterator[None]:
+    """While TRL's loss is computed: what it gathers of every row (for a minimum and a maximum that pass over NaN) is filled up with
+    NaN where a rank has fewer rows than another. TRL itself gives all ranks the same number, and gathers without looking."""
+    if accelerator.num_processes == 1:
+        yield
+        return
+    plain = accelerator.gather
+    accelerator.gather = lambda values: plain(
+        accelerator.pad_across_processes(values, dim=0, pad_index=float("nan")) if values.dim() == 1 else values)
+    try:
+        yield
+    finally:
+        del accelerator.gather
 
 
 def no_reward(**_: Any) -> list[float]:
@@ -181,7 +199,8 @@ class StreamGRPOTrainer(loop.StageTrainer, GRPOTrainer):
             columns = inputs["prompt_ids"].shape[1] + inputs["completion_ids"].shape[1]
             self.progress.tokens += len(inputs["prompt_ids"]) * columns * self.accelerator.num_processes
         self._wanted = inputs["completion_mask"] * inputs["tool_mask"]
-        loss: Tensor = super()._compute_loss(model, inputs)
+        with _rows_may_differ(self.accelerator):
+            loss: Tensor = super()._compute_loss(model, inputs)
         assert self._last_logps is not None
         wanted = self._wanted.bool()
         engine, trainer = inputs["old_per_token_logps"][wanted], self._last_logps[wanted]

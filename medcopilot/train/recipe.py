@@ -42,7 +42,7 @@ def run_recipe(cls: type[S], train: Callable[[S], Any], doc: str, argv: Sequence
     try:
         config = load_config(cls, recipe, overrides)
         if args.max_steps is not None:
-            config = config.model_copy(update={"trial": True})
+            config = config.model_copy(update={"trial": True, "log_steps": min(config.log_steps, max(1, args.max_steps // 3))})
         if args.dry_run:
             if _first():
                 print(f"# {recipe}, digest {config.digest()}\n{dump_config(config)}", end="")

@@ -90,7 +90,8 @@ def make_workshop(folder: Path) -> None:
 
 
 def make_rounds(folder: Path, pairs: list[dict[str, Any]], vocabulary: int) -> None:
-    """Twelve rounds of four groups, half of a group right; the engine's logprobs are about those of random weights."""
+    """Twelve rounds of four groups, half of a group right, one group with fewer rollouts; the engine's logprobs are about those of
+    random weights."""
     from medcopilot.rl.dumps import write_round
     from medcopilot.rl.rounds import Round, Row
 
@@ -98,7 +99,7 @@ def make_rounds(folder: Path, pairs: list[dict[str, Any]], vocabulary: int) -> N
     for number in range(12):
         rows = []
         for group, pair in enumerate(rng.sample(pairs, 4)):
-            for sample in range(8):
+            for sample in range(8 if group < 3 else 5):  # processes have different numbers of rows
                 side = "chosen" if sample % 2 else "rejected"
                 mask = [0] * len(pair["prompt_ids"]) + pair[f"{side}_mask"]
                 logprobs = [on * (rng.gauss(0, 0.1) - math.log(vocabulary)) for on in mask]
