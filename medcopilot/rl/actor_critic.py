@@ -88,7 +88,10 @@ class ActorCritic(nn.Module):
         super().__init__()
         self.actor = actor
         self.critic = critic.get_decoder()
-        self.value_head = nn.Linear(self.critic.config.hidden_size, 1, dtype=torch.float32)
+        first = next(self.critic.parameters())
+        # ZeRO-3 keeps trained weights of one type only, and float32 originals of them anyway
+        dtype = first.dtype if hasattr(first, "ds_id") else torch.float32
+        self.value_head = nn.Linear(self.critic.config.hidden_size, 1, dtype=dtype)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
         self.temperature = temperature
@@ -117,7 +120,7 @@ class ActorCritic(nn.Module):
             return places.spread(logprob), places.spread(entropy), torch.zeros_like(mask, dtype=torch.float32)
         state = self.critic(input_ids=ids, use_cache=False).last_hidden_state
         with torch.autocast(ids.device.type, enabled=False):
-            # float32, but for FSDP2 under bfloat16, which computes with every weight in that
+            # float32, but for FSDP2 and ZeRO-3 under bfloat16, which compute with every weight in that
             value = self.value_head(places.before(state).to(self.value_head.weight.dtype)).float()[:, 0]
         return places.spread(logprob), places.spread(entropy), places.spread(value)
 

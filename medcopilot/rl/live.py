@@ -46,6 +46,8 @@ class LivePolicy:
         self.copied = self.sharded or (self.adapted and not self.only_adapter)
         self._probed = servers is None  # servers are probed themselves, after each sync
         self._dtype: torch.dtype = getattr(torch, config.model.dtype)
+        self._exact = self._dtype == torch.float32 and not (self.sharded and config.bf16)
+        """ZeRO-3 and FSDP2 compute with weights rounded to bfloat16; the engine gets those that are trained."""
         self._device = device
         self._rows = probe_rows(renderer)
         self._metrics: dict[str, float] = {}
@@ -69,7 +71,7 @@ class LivePolicy:
         self._fill()
         if self._probed:
             gap = difference(trained_scores(self.model, self._rows), self.scores(self._rows))
-            limit = EXACT if self._dtype == torch.float32 else 1.0
+            limit = EXACT if self._exact else 1.0
             if gap.largest > limit:
                 raise EngineError(f"the weights that the engine is to get do not compute what the trainer's do: a logprob of the "
                                   f"probe batch is off by {gap.largest:.3g} (limit {limit:g})")

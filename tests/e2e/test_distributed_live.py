@@ -72,6 +72,16 @@ def test_every_rank_fills_an_engine_of_its_own(at_home, config, stage) -> None:
         assert all(row["sync/probe_max"] < 1e-4 for row in rows)
 
 
+@pytest.mark.parametrize(("config", "stage"), [
+    ("zero3", "ppo"), *(pytest.param(config, stage, marks=pytest.mark.thorough)
+                        for config, stage in (("zero3", "grpo"), ("fsdp2", "grpo"), ("fsdp2", "ppo")))])
+def test_shards_in_bfloat16_learn_from_live_episodes(at_home, config, stage) -> None:
+    needs(config)
+    rows = launch(at_home, config, stage, f"bf16-{config}-{stage}", "bf16=true")
+    assert all(row["rollouts/infrastructure"] == 0 and row["skipped"] == 0 for row in rows)
+    assert all(0 < row["sync/probe_max"] < 0.5 for row in rows), "rounded weights against those that are trained"
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("config", ["zero3", "fsdp2"])
 @pytest.mark.parametrize("stage", SETTINGS)
