@@ -11,19 +11,19 @@ NAME = "export"
 Kind = Annotated[str, typer.Argument(help="**sft** (successful episodes), **dpo** (success against failure of one task) or "
                                           "**verifier** (episodes and whether they succeeded).")]
 Runs = Annotated[list[Path], typer.Argument(help="Run folders, or single trace files.", metavar="RUN...")]
-Out = Annotated[Path, typer.Option(help="File to write: .jsonl or .parquet. A card is written beside it. With --format hf, a folder.")]
+Out = Annotated[Path, typer.Option(help="File to write, .jsonl or .parquet, with a card beside it; with --format hf, a folder.")]
 Tokenizer = Annotated[str, typer.Option(help="Folder of a tokenizer or of the checkpoint to be trained, or a hub name.")]
 NewTokenizer = Annotated[int | None, typer.Option(
-    help="Fit a nano tokenizer of this many entries (2048) to these runs and save it in the --tokenizer folder first. A folder that "
-         "exists is used as it is.")]
-Form = Annotated[str | None, typer.Option("--format", help="jsonl, parquet, or hf: a folder that `datasets.load_dataset` reads, with "
-                                                           "a dataset card. Default: by the ending of --out.")]
-MaxLength = Annotated[int | None, typer.Option(help="Leave out episodes with more tokens; verifier: shorten them (full: 8192, nano: "
-                                                    "768).")]
+    help="Fit a nano tokenizer of this many entries (2048) to these runs and save it in the --tokenizer folder first. A folder "
+         "that exists is used as it is.")]
+Form = Annotated[str | None, typer.Option("--format", help="jsonl, parquet, or hf: a folder that `datasets.load_dataset` reads, "
+                                                           "with a dataset card. Default: by the ending of --out.")]
+MaxLength = Annotated[int | None, typer.Option(help="Leave out episodes with more tokens; verifier: shorten them (full: 8192, "
+                                                    "nano: 768).")]
 PerTask = Annotated[int | None, typer.Option(help="Most rows per task (dpo: 2, else no limit).")]
 Limit = Annotated[int | None, typer.Option(help="Rows in all; datasets, or the groups of --balance, take turns.")]
-Balance = Annotated[list[str] | None, typer.Option(help="sft, dpo: groups by category, by difficulty (sft), or (given twice) by "
-                                                        "both; with --cap or --limit.")]
+Balance = Annotated[list[str] | None, typer.Option(help="sft, dpo: groups by category, by difficulty, or (given twice) by both; "
+                                                        "with --cap or --limit.")]
 Cap = Annotated[int | None, typer.Option(help="sft, dpo: most rows of each dataset, or of each group of --balance.")]
 Temperature = Annotated[float | None, typer.Option(help="With --balance: shares of the limit follow group size ** (1 / "
                                                         "temperature): 1 as they come; default: equal.")]
@@ -32,17 +32,17 @@ Near = Annotated[float | None, typer.Option(help="sft: leave out questions this 
 Contamination = Annotated[float | None, typer.Option(
     help="Leave out tasks of whose 10-grams more than this share (0 to 1) is in test questions; 1: no check. Default: 0.8, where "
          "the runs' data are there.")]
-Against = Annotated[list[str] | None, typer.Option(help="Slice of the test split to check against: unseen, official (default: both) "
-                                                        "or seen; repeat for several.")]
+Against = Annotated[list[str] | None, typer.Option(help="Slice of the test split to check against: unseen, official (default: "
+                                                        "both) or seen; repeat for several.")]
 Root = Annotated[Path | None, typer.Option(help="Data folder of the runs (default: $MEDCOPILOT_DATA or ./data).")]
-Level = Annotated[str | None, typer.Option(help="dpo: trajectory (two episodes), or step (of one success, its final program against "
-                                                "an earlier wrong one).")]
+Level = Annotated[str | None, typer.Option(help="dpo: trajectory (two episodes), or step (of one success, its final program "
+                                                "against an earlier wrong one).")]
 Chosen = Annotated[list[Path] | None, typer.Option(help="dpo, off-policy: run whose successes are chosen; RUN... then give the "
                                                         "rejected sides. Repeat for several.")]
 OnPolicy = Annotated[bool, typer.Option("--on-policy", help="dpo: both sides of a pair from one run.")]
 BestWorst = Annotated[bool, typer.Option("--best-worst", help="dpo: the verifier's best success against its worst failure.")]
-Scores = Annotated[Path | None, typer.Option(help="For --best-worst: a verifier's checkpoint folder, or JSON lines of id and score. "
-                                                  "Default: the scores that lie beside each run.")]
+Scores = Annotated[Path | None, typer.Option(help="For --best-worst: a verifier's checkpoint folder, or JSON lines of id and "
+                                                  "score. Default: the scores that lie beside each run.")]
 Profile = Annotated[str | None, typer.Option(help="Wording of the verifier's prompt, full or nano; default: the --tokenizer "
                                                   "checkpoint's, else full.")]
 Seed = Annotated[int, typer.Option(help="Seed of the choice.")]
@@ -132,6 +132,7 @@ def _check_words(kind: str, out: Path, form: str | None, contamination: float | 
 def _material(runs: list[Path], chosen: list[Path], options: Any, contamination: float | None, against: list[str] | None,
               root: Path | None, verifier: Path | None) -> Any:
     """Traces, questions and scores."""
+    from dataclasses import replace
     from typing import get_args
 
     from env.errors import UserError
@@ -156,8 +157,6 @@ def _material(runs: list[Path], chosen: list[Path], options: Any, contamination:
             raise UserError(f"{run}: no scores of exactly one verifier lie beside it ({run / 'scores'}): name the verifier with "
                             "--verifier")
         scores[str(run)] = found
-    from dataclasses import replace
-
     return replace(material, scores=scores)
 
 

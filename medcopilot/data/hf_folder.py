@@ -101,7 +101,8 @@ def _body(card: Card, name: str) -> str:
         f"# {name}\n\n{card.rows:,} {'pairs' if card.kind == 'dpo' else 'rows'}: {_WHAT.get(card.kind, card.kind)}. "
         f"{card.tokens:,} tokens, {card.trained_tokens:,} of them trained.",
         f"Columns: {_COLUMNS.get(card.kind, '')}; where each row is from (`dataset`, `category`, `task_id`, `trace_id`, "
-        f"`licence`); and its text. Ids are of the tokenizer with the digest `{card.tokenizer}`; digest of the rows: `{card.digest}`.",
+        f"`licence`); and its text. Ids are of the tokenizer with the digest `{card.tokenizer}`; digest of the rows: "
+        f"`{card.digest}`.",
         f"## Intended use\n\n{_USE}",
         "## Licences\n\n" + _table(("licence tag", "rows"), card.licences.items()) + f"\n\nData-use agreements: {held}.",
         "## Sources\n\n" + _table(("run", "digest of its settings", "policies", "episodes"), (

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from medcopilot.agent.render import ChatRenderer
-from medcopilot.data.choose import balanced, rank
+from medcopilot.data.choose import balanced, difficulties, rank
 from medcopilot.data.funnel import Funnel
 from medcopilot.data.sft import ChoiceOptions, origin
 from medcopilot.data.sources import Tokenized, tokenize, unfit, unusable
@@ -72,6 +72,8 @@ def pair_rows(rollouts: Iterable[Rollout], renderer: ChatRenderer, options: Pair
     sides = [_Side(rollout, tokenize(rollout.trace, renderer)) for rollout in graded]
     sides = funnel.keep("length", sides, lambda side: unfit(side.episode, options.max_length))
     rows = _step_rows(sides, options, funnel) if options.level == "step" else _trajectory_rows(sides, options, funnel)
+    levels = difficulties(rollout.trace for rollout in graded)
+    rows = [{**row, "difficulty": levels[row["task_id"]]} for row in rows]
     return balanced(rows, funnel, balance=options.balance, cap=options.cap, limit=options.limit, temperature=options.temperature,
                     unit="pairs")
 

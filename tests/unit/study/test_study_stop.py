@@ -15,7 +15,7 @@ from pathlib import Path
 from medcopilot import steps
 steps.end_on_sigterm()
 step = 'import os, sys, time\\nopen(sys.argv[1], "w").write(str(os.getpid()))\\ntime.sleep(60)'
-steps.run_step(Path(sys.argv[1]).parent, 'sleep', 'step', lambda: steps._call([sys.executable, '-c', step, sys.argv[1]], 1))
+steps.run_step(Path(sys.argv[1]).parent, 'sleep', 'step', lambda: steps.call([sys.executable, '-c', step, sys.argv[1]], 1))
 """
 
 
