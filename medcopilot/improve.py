@@ -87,7 +87,7 @@ class ImproveConfig(Config):
     policy: str = "{checkpoint}"
     """How a checkpoint is played, e.g. `vllm:{checkpoint}`."""
     launch: tuple[str, ...] = ()
-    """Words before a training recipe, e.g. [accelerate, launch, --config_file, accelerate_configs/zero3.yaml]; none: Python alone."""
+    """Words before a training recipe, e.g. [accelerate, launch, --config_file, accelerate_configs/zero3.yaml]; none: Python."""
     sample: dict[str, Any]
     """Settings of `medcopilot sample --config`, without `out`, `policy` and `seed`; the split is `train`."""
     fresh_tasks: bool = False
