@@ -250,12 +250,12 @@ def main(doc: str, argv: Sequence[str] | None = None) -> int:
     file, overrides = (args.config, args.words) if args.config else (args.words[0], args.words[1:]) if args.words else (None, [])
     if file is None:
         parser.error("a recipe is missing: name its file, e.g. recipes/nano/self-improve.yaml")
-    steps.end_on_sigterm()
     try:
         config = load_config(ImproveConfig, file, overrides)
         if args.dry_run:
             print(show(config), end="")
         else:
+            steps.end_on_sigterm()
             print(f"{improve(config)} is the policy of the last round")
     except UserError as error:
         print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)

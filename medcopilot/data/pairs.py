@@ -123,6 +123,8 @@ def _trajectory_rows(sides: list[_Side], options: PairOptions, funnel: Funnel) -
         bad = [side for side in tasks[task] if not side.rollout.trace.success and side.rollout.role != "chosen"]
         if not good or not bad:
             return "no_success" if bad else "no_failure" if good else "no_side"
+        if options.on_policy and not {side.rollout.run for side in good} & {side.rollout.run for side in bad}:
+            return "not_in_one_run"
         pairs = list(_pairs_of(good, bad, options))
         rows.extend(pairs)
         return "" if pairs else "no_shared_opening"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from export_traces import BAD, GOOD, LOOK, QUESTION, trace
 
 from env.errors import UserError
 from medcopilot.agent.render import ChatRenderer
@@ -18,42 +19,7 @@ from medcopilot.data.pairs import PairOptions, Rollout, pair_rows
 from medcopilot.data.rows import Card, card_path, read_card, read_rows, rows_digest
 from medcopilot.data.sft import SftOptions, sft_rows
 from medcopilot.data.sources import load_traces, tokenize, turn_spans
-from medcopilot.trace import GradeRecord, Tokens, Trace, Turn, write_line
-from medcopilot.train.tokenizer import train_tokenizer
-
-QUESTION = "How many patients?"
-LOOK = '{"action":"request_info","params":{}}'
-GOOD = '{"action":"submit","params":{"answer":12}}'
-BAD = '{"action":"submit","params":{"answer":7}}'
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    return train_tokenizer([QUESTION, LOOK, GOOD, BAD, "tables: patients"] * 4, 320)
-
-
-@pytest.fixture(scope="module")
-def renderer(tokenizer: Any) -> ChatRenderer:
-    return ChatRenderer(tokenizer)
-
-
-def trace(identity: str, *replies: str, task: str = "t1", score: float | None = 1.0, observation: str = "tables: patients",
-          question: str = QUESTION, problems: tuple[int, ...] = (), **fields: Any) -> Trace:
-    messages = [{"role": "user", "content": question}]
-    turns = []
-    for i, reply in enumerate(replies):
-        last = i == len(replies) - 1
-        messages.append({"role": "assistant", "content": reply})
-        if not last:
-            messages.append({"role": "user", "content": observation})
-        turns.append(Turn(reply=reply, problem="format" if i in problems else "", observation="" if last else observation))
-    grade = GradeRecord(score=score, label="correct" if score == 1 else "wrong")
-    base: dict[str, Any] = {
-        "id": identity, "task_id": task, "dataset": "mimic_iii", "category": "c", "template": "q", "split": "train",
-        "slice": "train", "cluster": "k", "licence": "synthetic", "policy": "p", "messages": messages, "turns": turns,
-        "stop": "submit",
-        "grades": {"strict": grade, "paper": GradeRecord(score=1.0, label="correct")}}
-    return Trace(**{**base, **fields})
+from medcopilot.trace import Tokens, Trace, write_line
 
 
 def with_tokens(item: Trace, renderer: ChatRenderer) -> Trace:
