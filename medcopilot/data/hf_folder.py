@@ -95,7 +95,7 @@ def _front(card: Card, name: str) -> dict[str, Any]:
 
 
 def _body(card: Card, name: str) -> str:
-    options = {key: value for key, value in card.options.items() if value not in (None, False, [], ())}
+    options = {key: value for key, value in card.options.items() if value not in (None, [], ()) and value is not False}
     held = ", ".join(card.agreements) or "none"
     parts = [
         f"# {name}\n\n{card.rows:,} {'pairs' if card.kind == 'dpo' else 'rows'}: {_WHAT.get(card.kind, card.kind)}. "
