@@ -172,7 +172,7 @@ class Plan:
         words += ["--verifier", training.verifier] if isinstance(training, DpoTraining) and training.verifier else []
         yield Step(f"{name}-export", f"round {number}: rows for {stage.upper()}", steps.command_words("export", *words))
         overrides = {"run": str(self.run), "name": name, "seed": config.seed + number, "data": str(rows), "threads": config.threads,
-                     "model.checkpoint": str(parent), "model.tokenizer": None, **training.changes}
+                     "prepare": None, "model.checkpoint": str(parent), "model.tokenizer": None, **training.changes}
         yield Step(f"{name}-train", f"round {number}: {stage.upper()}", [
             *steps.recipe_words(stage, training.recipe, config.launch),
             *(f"{key}={_yaml(value)}" for key, value in overrides.items())])

@@ -161,7 +161,8 @@ def command_words(*words: object) -> list[str]:
 
 def recipe(stage: str, threads: int, *overrides: str) -> None:
     """One training recipe with its nano settings, in a process of its own."""
-    call([*recipe_words(stage, ROOT / "recipes" / "nano" / f"{stage}.yaml"), f"threads={threads}", "prepare=null", *overrides], threads)
+    words = recipe_words(stage, ROOT / "recipes" / "nano" / f"{stage}.yaml")
+    call([*words, f"threads={threads}", "prepare=null", *overrides], threads)
 
 
 def recipe_words(stage: str, file: Path, launch: Sequence[str] = ()) -> list[str]:
