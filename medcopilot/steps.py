@@ -1,24 +1,28 @@
 """What the demo and the studies are made of: the product's own commands, recipes and sampling, one after another.
 
 Promises: every step is a command or recipe that a person could type; a step that finished is marked with its seconds and not
-done again. Does not cover: what the steps are (`medcopilot.demo`, `medcopilot.studies`).
+done again; a step ends with whoever waits for it, however that ends.
+Does not cover: what the steps are (`medcopilot.demo`, `medcopilot.studies`, `medcopilot.improve`).
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from env.datasets import BuildRequest
 from env.errors import UserError
 from env.files import atomic_write
+from medcopilot.train.launch import end_with_launcher
 
 ROOT = Path(__file__).resolve().parent.parent
 DATASETS = ("mimic_iii", "medcalcbench")
@@ -26,6 +30,10 @@ OPTIONS = {"mimic_iii": {"templates": "core"}, "medcalcbench": {"calculators": "
 """Choices of a dataset: 76 templates and 39 calculators are what a policy of two million parameters can learn, and what published
 runs used."""
 TOKENIZER_ENTRIES = 2048
+
+
+_kept: list[int] = []
+"""Open files that a step inherits: the locks of `alone`."""
 
 
 def run_step(folder: Path, name: str, label: str, step: Callable[[], object]) -> float:
@@ -53,6 +61,34 @@ def claim(path: Path, settings: dict[str, Any]) -> None:
     if path.exists() and path.read_text() != text:
         raise UserError(f"{path} was written with other settings: delete {path.parent} or give another --out")
     atomic_write(path, text)
+
+
+@contextmanager
+def alone(folder: Path, patience: float = 60.0) -> Iterator[None]:
+    """Nobody else does steps in this folder, the last step of one who was killed included: it inherits the lock.
+
+    Args:
+        patience: seconds to wait for such a step to end.
+
+    Raises:
+        UserError: somebody else still does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".steps.lock").open("a") as handle:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise UserError(f"{folder}: another process is at work here: wait for it, or stop it and run again") from None
+                time.sleep(0.2)
+        _kept.append(handle.fileno())
+        try:
+            yield
+        finally:
+            _kept.remove(handle.fileno())
 
 
 def requests(**counts: Any) -> dict[str, BuildRequest]:
@@ -115,13 +151,23 @@ def random_weights(tokenizer: Path, checkpoint: Path, seed: int) -> None:
 
 def command(*words: object) -> None:
     """One `medcopilot` command in a process of its own."""
-    _call([sys.executable, "-m", "medcopilot.cli.main", *map(str, words)], 1)
+    call(command_words(*words), 1)
+
+
+def command_words(*words: object) -> list[str]:
+    """A `medcopilot` command as a process is started with it."""
+    return [sys.executable, "-m", "medcopilot.cli.main", *map(str, words)]
 
 
 def recipe(stage: str, threads: int, *overrides: str) -> None:
     """One training recipe with its nano settings, in a process of its own."""
-    words = [sys.executable, str(ROOT / "recipes" / f"{stage}.py"), str(ROOT / "recipes" / "nano" / f"{stage}.yaml")]
-    _call([*words, f"threads={threads}", "prepare=null", *overrides], threads)
+    words = recipe_words(stage, ROOT / "recipes" / "nano" / f"{stage}.yaml")
+    call([*words, f"threads={threads}", "prepare=null", *overrides], threads)
+
+
+def recipe_words(stage: str, file: Path, launch: Sequence[str] = ()) -> list[str]:
+    """The command of a training recipe. `launch`: the words before it, in place of this interpreter."""
+    return [*(launch or [sys.executable]), str(ROOT / "recipes" / f"{stage}.py"), "--config", str(file)]
 
 
 def grpo(threads: int, builds: Mapping[str, BuildRequest], checkpoint: Path, *overrides: str) -> None:
@@ -135,11 +181,16 @@ def end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
-def _call(words: Sequence[str], threads: int) -> None:
+def call(words: Sequence[str], threads: int, cwd: Path = ROOT) -> None:
+    """One process, to its end.
+
+    Raises:
+        UserError: it failed; its own message stands above.
+    """
     # PASSIVE: OpenMP threads that spin while they wait take the cores from sandboxes
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1",
                    "TOKENIZERS_PARALLELISM": "false"}
-    with subprocess.Popen(words, cwd=ROOT, env=environment) as process:
+    with subprocess.Popen(words, cwd=cwd, env=environment, pass_fds=_kept, preexec_fn=end_with_launcher) as process:
         try:
             code = process.wait()
         except BaseException:  # whoever stops us means the step, too

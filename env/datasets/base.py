@@ -142,12 +142,20 @@ class Dataset(ABC):
             UserError: a file is missing or malformed; the message names file, field and cure.
         """
 
+    def find(self, request: BuildRequest, root: Path | None = None) -> Built | None:
+        """What was built of this request; None when it was not."""
+        folder = self._folder(request, root)
+        return Built(folder) if (folder / "manifest.json").exists() else None
+
+    def _folder(self, request: BuildRequest, root: Path | None) -> Path:
+        version = self.version(request)
+        return (root or data_root()) / self.name / (request.folder_name() + (f"-{version}" if version else ""))
+
     def build(self, request: BuildRequest, root: Path | None = None, progress: Progress = lambda *_: None) -> Built:
         """Build, or return what is already built. Complete or absent: written beside, then renamed."""
-        version = self.version(request)
-        folder = (root or data_root()) / self.name / (request.folder_name() + (f"-{version}" if version else ""))
-        if (folder / "manifest.json").exists():
-            return Built(folder)
+        if (built := self.find(request, root)) is not None:
+            return built
+        folder = self._folder(request, root)
         partial = folder.with_name(f"{folder.name}.partial-{platform.node()}-{os.getpid()}")
         _sweep(partial)
         partial.mkdir(parents=True)

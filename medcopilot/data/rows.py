@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from env.errors import UserError
 from env.files import atomic_write
+from medcopilot.data.funnel import Filter
+from medcopilot.data.sources import Source
 
 SUFFIXES = (".jsonl", ".parquet")
 
@@ -42,6 +44,18 @@ class Card(BaseModel):
     """Traces, or pairs, that were left out, by reason."""
     runs: list[str] = Field(default_factory=list)
     options: dict[str, Any] = Field(default_factory=dict)
+    sources: list[Source] = Field(default_factory=list)
+    categories: dict[str, int] = Field(default_factory=dict)
+    """Rows by `dataset/category`."""
+    difficulties: dict[str, int] = Field(default_factory=dict)
+    sides: dict[str, int] = Field(default_factory=dict)
+    """Of pairs: both sides from one run (`on_policy`) or not."""
+    filters: list[Filter] = Field(default_factory=list)
+    """Every step of the choice, with rows in and out."""
+    contamination: str = ""
+    """How questions were checked against the test split, or why they were not."""
+    agreements: list[str] = Field(default_factory=list)
+    """Licence tags that stand for a data-use agreement: rows under them stay where the agreement lets them be."""
 
 
 def tokenizer_digest(tokenizer: Any) -> str:

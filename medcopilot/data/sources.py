@@ -9,13 +9,15 @@ Does not cover: choosing successes (`medcopilot.data.sft`) and pairs (`medcopilo
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel, ConfigDict
+
 from env.errors import UserError
+from env.files import file_digest
 from medcopilot.trace import Trace, read_traces
 
 if TYPE_CHECKING:
@@ -30,10 +32,34 @@ class Tokenized:
     ids: list[int]
     mask: list[int]
     """1 = carries loss."""
-    starts: tuple[int, ...]
-    """Positions at which a turn of the policy begins."""
+    spans: tuple[tuple[int, int], ...]
+    """Where each turn of the policy begins and ends."""
     exact: bool
     """The ids are those that were sampled."""
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """Positions at which a turn of the policy begins."""
+        return tuple(start for start, _ in self.spans)
+
+
+class Source(BaseModel):
+    """A run that rows came from."""
+
+    model_config = ConfigDict(extra="forbid")
+    run: str
+    digest: str
+    """The run's own, of its settings; of a single shard, that of its bytes."""
+    policies: list[str]
+    traces: int
+
+
+def describe(run: Path, traces: Iterable[Trace]) -> Source:
+    """What a card says of a run."""
+    digest = run / "digest"
+    found = file_digest(run) if run.is_file() else digest.read_text().strip() if digest.is_file() else ""
+    traces = list(traces)
+    return Source(run=str(run), digest=found, policies=sorted({trace.policy for trace in traces}), traces=len(traces))
 
 
 def load_traces(runs: Sequence[Path]) -> list[Trace]:
@@ -56,21 +82,22 @@ def load_traces(runs: Sequence[Path]) -> list[Trace]:
     return traces
 
 
-def usable(traces: Iterable[Trace], skipped: Counter[str]) -> list[Trace]:
-    """Traces that may train; the others are counted by reason in `skipped`."""
-    kept = []
-    for trace in traces:
-        if trace.split != "train":
-            skipped["test_split"] += 1
-        elif trace.stop == "infrastructure":
-            skipped["infrastructure"] += 1
-        elif not trace.graded:
-            skipped["ungraded"] += 1
-        elif not trace.turns:
-            skipped["no_turns"] += 1
-        else:
-            kept.append(trace)
-    return kept
+def unusable(trace: Trace) -> str:
+    """Why a trace may not train; empty when it may."""
+    if trace.split != "train":
+        return "test_split"
+    if trace.stop == "infrastructure":
+        return "infrastructure"
+    if not trace.graded:
+        return "ungraded"
+    return "" if trace.turns else "no_turns"
+
+
+def unfit(episode: Tokenized, max_length: int | None) -> str:
+    """Why an episode's tokens cannot be a row; empty when they can."""
+    if max_length is not None and len(episode.ids) > max_length:
+        return "too_long"
+    return "" if any(episode.mask) else "nothing_to_learn"
 
 
 def tokenize(trace: Trace, renderer: ChatRenderer) -> Tokenized:
@@ -82,7 +109,7 @@ def tokenize(trace: Trace, renderer: ChatRenderer) -> Tokenized:
             if turn.problem:
                 mask[start:end] = [0] * (end - start)
     last = spans[-1][1] if spans else len(ids)
-    return Tokenized(trace, ids[:last], mask[:last], tuple(start for start, _ in spans), exact)
+    return Tokenized(trace, ids[:last], mask[:last], tuple(spans), exact)
 
 
 def turn_spans(mask: Sequence[int]) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 Promises: words are compared without case and punctuation; memory is a few bytes per word. `masked` replaces every number, so it
 counts questions that differ in patients, dates and thresholds only: by design most of the slice `seen` does, and none of `unseen`
 should. An n-gram counts as shared when training has it anywhere, in a question or its context.
+`share` is the same measure for one task, whose context counts as its own too.
 Does not cover: paraphrases, and programs.
 """
 
@@ -60,8 +61,13 @@ class Overlap:
     """Mean share of a question's 10-grams that are in training (questions of at least ten words)."""
 
 
+def whole_grams(text: str, n: int = N) -> NDArray[np.uint64]:
+    """As `grams`; a text of fewer words counts as one gram, its whole."""
+    return grams(text, min(n, max(1, len(words(text)))))
+
+
 class Seen:
-    """What training has said."""
+    """What these tasks, of training or of a test split, have said."""
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._exact: set[str] = set()
@@ -70,7 +76,7 @@ class Seen:
         for task in tasks:
             self._exact.add(_whole(task))
             self._masked.add(masked(task.view.question))
-            found.append(np.unique(grams(f"{task.view.question} {task.view.context}")))
+            found.append(np.unique(whole_grams(text_of(task))))
         self._grams = np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.uint64)
 
     def _holds(self, own: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -79,6 +85,11 @@ class Seen:
             return np.zeros(len(own), dtype=np.bool_)
         places = np.minimum(np.searchsorted(self._grams, own), len(self._grams) - 1)
         return self._grams[places] == own
+
+    def share(self, text: str) -> float:
+        """Share of a text's 10-grams that are known; a text of fewer words is known whole or not at all. 0 for no words."""
+        own = whole_grams(text)
+        return float(self._holds(own).mean()) if len(own) else 0.0
 
     def compare(self, tasks: Iterable[Task]) -> Overlap:
         """How much of these tasks training knows."""
@@ -95,6 +106,11 @@ class Seen:
                 shares.append(known)
         whole = max(count, 1)
         return Overlap(count, exact / whole, same / whole, touched / whole, float(np.mean(shares)) if shares else 0.0)
+
+
+def text_of(task: Task) -> str:
+    """What a task asks: its question and the text that belongs to it."""
+    return f"{task.view.question} {task.view.context}"
 
 
 def _whole(task: Task) -> str:

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from medcopilot.agent.render import ChatRenderer
 from medcopilot.data.choose import rank, round_robin, shuffled
-from medcopilot.data.sources import usable
+from medcopilot.data.funnel import Funnel
+from medcopilot.data.sources import unusable
 from medcopilot.trace import Trace
 from medcopilot.verifier.prompt import NO, YES, VerifierPrompt
 
@@ -41,41 +42,39 @@ class VerifierOptions(BaseModel):
     seed: int = 0
 
 
-def verifier_rows(traces: Iterable[Trace], renderer: ChatRenderer, options: VerifierOptions, skipped: Counter[str]) -> list[Row]:
+def verifier_rows(traces: Iterable[Trace], renderer: ChatRenderer, options: VerifierOptions, funnel: Funnel) -> list[Row]:
     """Rows `input_ids`, `labels` (-100 = no loss), `answer` (YES or NO) and `submitted` (something was handed in) with their
-    origin; what was left out is counted in `skipped`."""
+    origin."""
     prompt = VerifierPrompt(renderer, options.profile, options.max_length)
-    rows = _distinct(traces, prompt, options, skipped)
+    graded = funnel.keep("training split, graded", shuffled(traces, options.seed), unusable)
+    judged = funnel.keep("protocol", graded, lambda trace: "" if trace.protocol == "submit" else "paper_protocol")
+    rows = _distinct(judged, prompt, funnel)
     pairs = round_robin(_pairs(rows, options), None if options.limit is None else options.limit // 2)
-    if 2 * len(pairs) < len(rows):
-        skipped["unpaired"] += len(rows) - 2 * len(pairs)
+    unpaired = len(rows) - 2 * len(pairs)
+    funnel.add("as many YES as NO", len(rows), 2 * len(pairs), {"unpaired": unpaired} if unpaired else {})
     return [row for pair in pairs for row in (pair["yes"], pair["no"])]
 
 
-def _distinct(traces: Iterable[Trace], prompt: VerifierPrompt, options: VerifierOptions, skipped: Counter[str]) -> list[Row]:
-    """One row per prompt, in a seeded order."""
+def _distinct(traces: list[Trace], prompt: VerifierPrompt, funnel: Funnel) -> list[Row]:
+    """One row per prompt, in the order given."""
     found: dict[tuple[int, ...], Row] = {}
     verdicts: dict[tuple[int, ...], set[str]] = {}
-    for trace in shuffled(usable(traces, skipped), options.seed):
-        if trace.protocol != "submit":
-            skipped["paper_protocol"] += 1
-            continue
+    for trace in traces:
         ids, answer = tuple(prompt.ids(trace)), YES if trace.success else NO
         verdicts.setdefault(ids, set()).add(answer)
-        if ids in found:
-            skipped["duplicate"] += 1
-        else:
+        if ids not in found:
             found[ids] = _row(trace, ids, answer, prompt)
-    contradicted = [ids for ids, answers in verdicts.items() if len(answers) > 1]
-    skipped.update({"judged_both_ways": len(contradicted)} if contradicted else {})
-    return [row for ids, row in found.items() if len(verdicts[ids]) == 1]
+    kept = [row for ids, row in found.items() if len(verdicts[ids]) == 1]
+    dropped = Counter(duplicate=len(traces) - len(found), judged_both_ways=len(found) - len(kept))
+    funnel.add("repetitions", len(traces), len(kept), +dropped)
+    return kept
 
 
 def _row(trace: Trace, ids: tuple[int, ...], answer: str, prompt: VerifierPrompt) -> Row:
     token = prompt.answers.yes if answer == YES else prompt.answers.no
     return {"input_ids": [*ids, token], "labels": [IGNORE] * len(ids) + [token], "answer": answer,
-            "submitted": trace.submission is not None, "dataset": trace.dataset, "task_id": trace.task_id, "trace_id": trace.id,
-            "licence": trace.licence}
+            "submitted": trace.submission is not None, "dataset": trace.dataset, "category": trace.category,
+            "task_id": trace.task_id, "trace_id": trace.id, "licence": trace.licence}
 
 
 def _pairs(rows: list[Row], options: VerifierOptions) -> list[Row]:

@@ -37,9 +37,15 @@ class Workshop:
 
     folder: Path
     repository: Path
+    tasks: int = TASKS
+
+    @property
+    def builds(self) -> dict[str, dict]:
+        """Of the one dataset."""
+        return {"medcalcbench": REQUEST.model_dump(mode="json")}
 
     def command(self, stage: str, name: str, *overrides: str) -> list[str]:
-        builds = json.dumps({"medcalcbench": REQUEST.model_dump(mode="json")})
+        builds = json.dumps(self.builds)
         return [sys.executable, str(self.repository / "recipes" / f"{stage}.py"),
                 str(self.repository / "recipes" / "nano" / f"{stage}.yaml"), f"run={self.folder / name}",
                 f"model.checkpoint={self.folder / 'start'}", "datasets=[medcalcbench]", f"builds={builds}",

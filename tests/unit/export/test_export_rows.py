@@ -8,51 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from export_traces import BAD, GOOD, LOOK, QUESTION, trace
 
 from env.errors import UserError
 from medcopilot.agent.render import ChatRenderer
 from medcopilot.data.choose import round_robin
 from medcopilot.data.export import export_rows, texts_for_tokenizer, write_selection
-from medcopilot.data.pairs import PairOptions, pair_rows
+from medcopilot.data.funnel import Funnel
+from medcopilot.data.pairs import PairOptions, Rollout, pair_rows
 from medcopilot.data.rows import Card, card_path, read_card, read_rows, rows_digest
 from medcopilot.data.sft import SftOptions, sft_rows
 from medcopilot.data.sources import load_traces, tokenize, turn_spans
-from medcopilot.trace import GradeRecord, Tokens, Trace, Turn, write_line
-from medcopilot.train.tokenizer import train_tokenizer
-
-QUESTION = "How many patients?"
-LOOK = '{"action":"request_info","params":{}}'
-GOOD = '{"action":"submit","params":{"answer":12}}'
-BAD = '{"action":"submit","params":{"answer":7}}'
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    return train_tokenizer([QUESTION, LOOK, GOOD, BAD, "tables: patients"] * 4, 320)
-
-
-@pytest.fixture(scope="module")
-def renderer(tokenizer: Any) -> ChatRenderer:
-    return ChatRenderer(tokenizer)
-
-
-def trace(identity: str, *replies: str, task: str = "t1", score: float | None = 1.0, observation: str = "tables: patients",
-          question: str = QUESTION, problems: tuple[int, ...] = (), **fields: Any) -> Trace:
-    messages = [{"role": "user", "content": question}]
-    turns = []
-    for i, reply in enumerate(replies):
-        last = i == len(replies) - 1
-        messages.append({"role": "assistant", "content": reply})
-        if not last:
-            messages.append({"role": "user", "content": observation})
-        turns.append(Turn(reply=reply, problem="format" if i in problems else "", observation="" if last else observation))
-    grade = GradeRecord(score=score, label="correct" if score == 1 else "wrong")
-    base: dict[str, Any] = {
-        "id": identity, "task_id": task, "dataset": "mimic_iii", "category": "c", "template": "q", "split": "train",
-        "slice": "train", "cluster": "k", "licence": "synthetic", "policy": "p", "messages": messages, "turns": turns,
-        "stop": "submit",
-        "grades": {"strict": grade, "paper": GradeRecord(score=1.0, label="correct")}}
-    return Trace(**{**base, **fields})
+from medcopilot.trace import Tokens, Trace, write_line
 
 
 def with_tokens(item: Trace, renderer: ChatRenderer) -> Trace:
@@ -61,13 +28,13 @@ def with_tokens(item: Trace, renderer: ChatRenderer) -> Trace:
 
 
 def make_sft(traces: list[Trace], renderer: ChatRenderer, **options: Any) -> tuple[list[dict[str, Any]], Counter[str]]:
-    skipped: Counter[str] = Counter()
-    return sft_rows(traces, renderer, SftOptions(**options), skipped), skipped
+    funnel = Funnel()
+    return sft_rows(traces, renderer, SftOptions(**options), funnel), funnel.skipped
 
 
 def make_pairs(traces: list[Trace], renderer: ChatRenderer, **options: Any) -> tuple[list[dict[str, Any]], Counter[str]]:
-    skipped: Counter[str] = Counter()
-    return pair_rows(traces, renderer, PairOptions(**options), skipped), skipped
+    funnel = Funnel()
+    return pair_rows([Rollout(item) for item in traces], renderer, PairOptions(**options), funnel), funnel.skipped
 
 
 def test_only_strict_successes_of_the_training_split_train(renderer: ChatRenderer) -> None:
@@ -165,7 +132,7 @@ def test_ungraded_infrastructure_and_test_traces_make_no_pairs(renderer: ChatRen
               trace("t", BAD, score=0.0, split="test")]
     rows, skipped = make_pairs(traces, renderer)
     assert rows == []
-    assert skipped == {"ungraded": 1, "infrastructure": 1, "test_split": 1, "task_without_contrast": 1}
+    assert skipped == {"ungraded": 1, "infrastructure": 1, "test_split": 1, "no_failure": 1}
 
 
 def test_other_tasks_and_other_openings_make_no_pairs(renderer: ChatRenderer) -> None:
@@ -222,7 +189,7 @@ def test_files_come_back_with_their_card(run_folder: Path, tmp_path: Path, token
 
 def test_pairs_have_a_card_too(run_folder: Path, tmp_path: Path, tokenizer: Any) -> None:
     card = export_rows([run_folder], tmp_path / "dpo.jsonl", tokenizer, PairOptions())
-    assert (card.kind, card.rows, card.skipped) == ("dpo", 1, {"task_without_contrast": 1})
+    assert (card.kind, card.rows, card.skipped) == ("dpo", 1, {"no_failure": 1})
 
 
 def test_texts_for_the_tokenizer_come_from_successes(run_folder: Path) -> None:

@@ -14,14 +14,15 @@ from typer.testing import CliRunner
 from medcopilot.agent.render import ChatRenderer
 from medcopilot.cli.main import app
 from medcopilot.data.export import write_selection
+from medcopilot.data.funnel import Funnel
 from medcopilot.trace import Trace, Turn, write_line
 from medcopilot.verifier.prompt import VerifierPrompt
 from medcopilot.verifier.rows import VerifierOptions, verifier_rows
 
 
 def make_rows(traces: list[Trace], renderer: ChatRenderer, **options: Any) -> tuple[list[dict[str, Any]], Counter[str]]:
-    skipped: Counter[str] = Counter()
-    return verifier_rows(traces, renderer, VerifierOptions(profile="nano", **options), skipped), skipped
+    funnel = Funnel()
+    return verifier_rows(traces, renderer, VerifierOptions(profile="nano", **options), funnel), funnel.skipped
 
 
 def test_only_the_answer_token_carries_loss(renderer: ChatRenderer, traces: list[Trace]) -> None:
