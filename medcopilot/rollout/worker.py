@@ -1,7 +1,8 @@
 """One sampling process: a gym, a policy and a shard of its own.
 
 The local run has one of these in its own process; joblib and Ray have one in each of theirs. Promises: the same job gives the
-same trace wherever it is played; each trace is on its way to the disk when it is reported, and there when `play` returns.
+same trace wherever it is played; each trace is with the kernel when it is reported, so that no kill loses it, and on the disk when
+`play` returns.
 Does not cover: which worker plays what (`medcopilot.rollout.backends`).
 """
 
@@ -54,20 +55,16 @@ class Worker:
         self._engine = RolloutEngine(self.policy, self.gym, concurrency=math.ceil(config.concurrency / share),
                                      box_threads=math.ceil(config.box_threads / share))
 
-    def play(self, jobs: Iterable[Job], tell: Callable[[Played], None] = lambda _: None) -> list[Played]:
+    def play(self, jobs: Iterable[Job], tell: Callable[[Played], None] = lambda _: None) -> None:
         """Play all; `tell` hears of each as it ends."""
-        played: list[Played] = []
-
         def keep(trace: Trace) -> None:
             self._writer.write(trace)
-            played.append(Played.of(trace))
-            tell(played[-1])
+            tell(Played.of(trace))
 
         try:
             self._engine.run_sync(jobs, keep)
         finally:
             self._writer.sync()
-        return played
 
     def close(self) -> None:
         self._engine.close()
