@@ -37,8 +37,10 @@ class ChatTalk:
     tokens: Tokens | None = None
 
     async def say(self, sampling: Sampling, limits: Limits) -> Said | None:
+        if sampling.max_tokens != limits.turn_tokens:
+            sampling = sampling.model_copy(update={"max_tokens": limits.turn_tokens})
         try:
-            reply = await self.session.act(self.messages, sampling.model_copy(update={"max_tokens": limits.turn_tokens}))
+            reply = await self.session.act(self.messages, sampling)
         except ContextFull:
             return None
         if reply.prompt_tokens is not None:

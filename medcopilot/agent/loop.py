@@ -125,7 +125,8 @@ async def _converse(job: Job, view: TaskView, talk: Any, episode: Any, turns: li
     guard = LoopGuard() if job.loop_guard else None
     while True:
         clock = time.perf_counter()
-        sampling = Sampling(temperature=job.temperature, top_p=job.top_p, seed=job.turn_seed(len(turns)))
+        sampling = Sampling(temperature=job.temperature, top_p=job.top_p, seed=job.turn_seed(len(turns)),
+                            max_tokens=view.limits.turn_tokens)
         said = await talk.say(sampling, view.limits)
         if said is None:
             return "context"
