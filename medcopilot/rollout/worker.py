@@ -38,8 +38,11 @@ class Played:
     @classmethod
     def of(cls, trace: Trace) -> Played:
         sampled = [turn.sampled_tokens for turn in trace.turns if turn.sampled_tokens is not None]
-        return cls(trace.success, trace.graded, trace.stop == "infrastructure", trace.prompt_tokens,
-                   sum(sampled) if sampled else trace.completion_tokens)
+        completion = sum(sampled) if sampled else trace.completion_tokens
+        prompt = trace.prompt_tokens
+        if not trace.turns and trace.stop != "infrastructure":  # refused before the first reply: nothing was used
+            prompt, completion = prompt or 0, completion or 0
+        return cls(trace.success, trace.graded, trace.stop == "infrastructure", prompt, completion)
 
 
 class Worker:
