@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from env.episode import Observation
-from env.errors import EngineError, InfrastructureError, UserError
+from env.errors import InfrastructureError, UserError
 from env.gym import Gym
 from env.task import TaskView
 from medcopilot.agent.conversation import open_talk
@@ -46,7 +46,7 @@ def run_instant(job: Job, policy: Policy, gym: Gym) -> Trace:
 
     Raises:
         UserError: as above.
-        EngineError: a session of the policy waited for something.
+        RuntimeError: a session of the policy waited for something.
     """
     episode = _play(job, policy, gym, _here)
     try:
@@ -56,7 +56,7 @@ def run_instant(job: Job, policy: Policy, gym: Gym) -> Trace:
         return trace
     finally:
         episode.close()
-    raise EngineError(f"{policy.name} calls itself instant, but its session waits")
+    raise RuntimeError(f"{policy.name} calls itself instant, but its session waits")
 
 
 async def _here(work: Callable[..., Any], *arguments: Any) -> Any:

@@ -69,8 +69,8 @@ class Replayed:
 
 
 def measure(tasks: int = 200, rounds: int = 3) -> dict[str, Any]:
-    """`sampling_over_bare_sandbox`: executions per second of the scripted expert's sampling, divided by those of bare boxes, pooled in
-    both; `sampling_over_bare_fresh_boxes`: the same of the repeated replies, in fresh boxes."""
+    """Executions per second, and their ratios: `sampling_over_bare_sandbox` of the scripted expert, whose boxes are pooled in both
+    arms, and `sampling_over_bare_fresh_boxes` of the repeated replies, whose boxes are an agent's."""
     with tempfile.TemporaryDirectory(prefix="medcopilot-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # boxes run under another user

@@ -39,9 +39,9 @@ from medcopilot.policies.response_cache import ResponseCache
 
 _AGAIN = (408, 409, 425, 429)
 _DETAIL_CHARS = 200
-_CONTEXT = re.compile(r"context[ _](length|window|size|limit)|maximum (context|prompt length|model length)|max_model_len|too many tokens"
-                      r"|(prompt|input) is too long|input token count|maximum number of tokens|`inputs` (tokens \+|must have less)",
-                      re.IGNORECASE)
+_CONTEXT = re.compile(r"context[ _](length|window|size|limit)|maximum (context|prompt length|model length)|max_model_len"
+                      r"|too many tokens|(prompt|input) is too long|input token count|maximum number of tokens"
+                      r"|`inputs` (tokens \+|must have less)", re.IGNORECASE)
 """How servers say that the conversation is too long."""
 _CONTEXT_STATUS = (400, 413, 422, 500)
 """With which status; 500 is llama.cpp's in some versions."""

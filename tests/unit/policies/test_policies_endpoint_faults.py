@@ -229,7 +229,8 @@ def test_the_agents_own_limits_are_scored():
     with serve((400, {}, TOO_LONG[0][1])) as server:
         trace = play(server.url)
     assert (trace.stop, trace.graded, trace.success) == ("context", True, False)
-    with serve(reply({"content": SUBMIT[:20]}, "length"), reply({"content": None, "reasoning_content": SUBMIT}, "length")) as server:
+    thinking = {"content": None, "reasoning_content": SUBMIT}
+    with serve(reply({"content": SUBMIT[:20]}, "length"), reply(thinking, "length")) as server:
         trace = play(server.url)
     assert (trace.stop, trace.graded, trace.success) == ("turns", True, False)
     assert [turn.problem for turn in trace.turns] == ["format", "format"]
