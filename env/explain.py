@@ -59,8 +59,7 @@ def _explain_error(program: Program, execution: Execution, mounts: tuple[Mount, 
     if program.language == "shell":
         return _explain_shell(text, mounts)
     failure = read_failure(text, program.source)
-    queries = [program.source] if program.language == "sql" else embedded_sql(program.source)
-    message, token, cause = sql_cause(text, "\n;\n".join(queries), tables)
+    message, token, cause = sql_cause(text, lambda: "\n;\n".join(_queries(program)), tables)
     if message:
         name = "SQL error" if program.language == "sql" else failure.type if failure else "SQL error"
         return _sentence(f"{name}{_at_token(program, failure, token)}: {message}", cause)
@@ -81,6 +80,10 @@ def _explain_error(program: Program, execution: Execution, mounts: tuple[Mount, 
     return _sentence(f"{failure.type}{_at_line(program, failure)}" + (f": {message}" if message else ""), cause)
 
 
+def _queries(program: Program) -> list[str]:
+    return [program.source] if program.language == "sql" else embedded_sql(program.source)
+
+
 def _explain_result(program: Program, execution: Execution, tables: list[Table]) -> str:
     text = execution.stdout.strip()
     rows = [line for line in text.split("\n") if line.strip()]
@@ -96,7 +99,7 @@ def _explain_limit(program: Program, execution: Execution) -> str:
     seconds = f" after {execution.seconds:.0f} s" if execution.seconds >= 1 else ""
     if execution.status in ("timeout_soft", "timeout_hard"):
         cause = "Filter earlier and loop less."
-        for query in [program.source] if program.language == "sql" else embedded_sql(program.source):
+        for query in _queries(program):
             joined = unconnected(query)
             if joined:
                 cause = f"{' and '.join(joined)} are joined without a condition, so every row meets every row: add ON."

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from env.literals import python_nodes
 from env.nearest import nearest, suggestion
 from env.sandbox.base import Mount
 from env.tables import Table
@@ -210,21 +211,14 @@ def _columns(tables: list[Table]) -> list[str]:
     return list(dict.fromkeys(column.name for table in tables for column in table.columns))
 
 
-def _tree(source: str) -> ast.AST:
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.Module(body=[], type_ignores=[])
-
-
 def _strings(source: str) -> list[str]:
-    return [node.value for node in ast.walk(_tree(source)) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return [node.value for node in python_nodes(source) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
 
 def _names(source: str) -> list[str]:
     """Names that the program binds."""
     found: list[str] = []
-    for node in ast.walk(_tree(source)):
+    for node in python_nodes(source):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.append(node.id)
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):

@@ -28,14 +28,17 @@ _FUNCTIONS = {
 }
 
 
-def sql_cause(text: str, sql: str, tables: list[Table]) -> tuple[str, str, str]:
-    """SQLite's message in `text`, the token at fault, and its explanation; three empty strings when there is none."""
+def sql_cause(text: str, sql: Callable[[], str], tables: list[Table]) -> tuple[str, str, str]:
+    """SQLite's message in `text`, the token at fault, and its explanation; three empty strings when there is none.
+
+    `sql`: gives the query; asked only where there is a message.
+    """
     for pattern, explain in _CAUSES:
         found = re.search(pattern, text)
         if found:
             token = next((group for group in found.groups() if group), "")
             message = found.group(0).split(" - should")[0].strip()
-            return message, token, explain(token, sql, tables)
+            return message, token, explain(token, sql(), tables)
     return "", "", ""
 
 

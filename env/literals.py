@@ -12,6 +12,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 import sqlglot
@@ -160,10 +161,10 @@ def _resolve(column: exp.Column, tables: list[Table]) -> tuple[Table, Column] | 
 
 def embedded_sql(source: str) -> list[str]:
     """Strings in a Python program that look like queries; run-time parts of f-strings become a placeholder."""
-    tree = _parse_python(source)
-    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    nodes = python_nodes(source)
+    inside = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
     texts = []
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             texts.append("".join(str(part.value) if isinstance(part, ast.Constant) else HOLE for part in node.values))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
@@ -174,7 +175,7 @@ def embedded_sql(source: str) -> list[str]:
 def pandas_conditions(source: str, tables: list[Table]) -> list[Condition]:
     """Filters such as `frame["drug"] == "x"`, `.isin([...])` and `.str.contains("x")`."""
     found = []
-    for node in ast.walk(_parse_python(source)):
+    for node in python_nodes(source):
         for name, sign, values, fold in _pandas_filter(node):
             places = tuple((table, column) for table in tables if (column := table.column(name)))
             if places and values:
@@ -218,11 +219,13 @@ def _constants(nodes: list[ast.expr]) -> tuple[Value, ...]:
     return tuple(plain) if len(plain) == len(nodes) <= _LOOKED_AT else ()
 
 
-def _parse_python(source: str) -> ast.Module:
+@lru_cache(maxsize=4)
+def python_nodes(source: str) -> tuple[ast.AST, ...]:
+    """Every node of a program, outermost first; none when it is not Python. One explanation asks several times."""
     try:
-        return ast.parse(source)
+        return tuple(ast.walk(ast.parse(source)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.Module(body=[], type_ignores=[])
+        return ()
 
 
 def _join(values: list[str]) -> str:

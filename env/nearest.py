@@ -31,9 +31,12 @@ def nearest(word: str, candidates: Iterable[str], count: int = 3) -> list[str]:
         else:
             if min(len(folded), len(wanted)) >= 3 and (wanted in folded or folded in wanted):
                 score = 0.75
-            # no ratio can exceed this bound, which costs a fraction of difflib's own
-            common = min(len(folded) - len(folded.translate(known)), len(wanted))
-            if 2 * common >= _CUTOFF * (len(folded) + len(wanted)):
+            # no ratio can exceed these bounds, which cost a fraction of difflib's own
+            least = _CUTOFF * (len(folded) + len(wanted)) / 2
+            common = min(len(folded), len(wanted))
+            if common >= least:
+                common = min(len(folded) - len(folded.translate(known)), common)
+            if common >= least:
                 matcher.set_seq1(folded)
                 if matcher.real_quick_ratio() >= _CUTOFF and matcher.quick_ratio() >= _CUTOFF:
                     score = max(score, matcher.ratio())

@@ -137,12 +137,19 @@ class RunFolder:
         atomic_write(path, json.dumps({**found, **summary}, indent=2, ensure_ascii=False))
 
 
+_SYNC_EVERY = 64
+
+
 class ShardTaken(UserError):
     """Another writer has this shard."""
 
 
 class ShardWriter:
-    """Appends whole lines to one shard. Use as a context manager."""
+    """Appends whole lines to one shard. Use as a context manager.
+
+    When `write` returns, the trace is with the kernel: a process that is killed loses nothing that it has written. A machine that
+    loses power may lose what was not synced yet, at most `_SYNC_EVERY` traces.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,8 +162,9 @@ class ShardWriter:
 
     def write(self, trace: Trace) -> None:
         self._handle.write(write_line(trace).encode())
+        self._handle.flush()
         self._unsynced += 1
-        if self._unsynced >= 64:
+        if self._unsynced >= _SYNC_EVERY:
             self.sync()
 
     def sync(self) -> None:

@@ -6,6 +6,7 @@ A dataset names a grader (`TaskKey.grader`); each name has two variants. The mod
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ def grader_names() -> list[str]:
     return sorted({name for name, _ in _MODULES})
 
 
+@cache
 def get_grader(name: str, variant: Variant = "strict") -> Grader:
     """The grader called `name` in the given variant.
 

@@ -318,6 +318,11 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+@cache
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
 def _rlimits(limits: Limits) -> dict[str, int]:
     """Limits of single processes; those of the whole box are watched by the worker.
 
@@ -326,7 +331,7 @@ def _rlimits(limits: Limits) -> dict[str, int]:
     """
     memory = limits.memory_mb * _MIB
     return {"RLIMIT_DATA": memory, "RLIMIT_AS": memory + (4 << 30), "RLIMIT_FSIZE": limits.file_mb * _MIB,
-            "RLIMIT_CPU": math.ceil(limits.exec_seconds * (os.cpu_count() or 1)) + 5, "RLIMIT_NOFILE": 512,
+            "RLIMIT_CPU": math.ceil(limits.exec_seconds * _cores()) + 5, "RLIMIT_NOFILE": 512,
             "RLIMIT_NPROC": limits.processes + 1, "RLIMIT_CORE": 0}
 
 

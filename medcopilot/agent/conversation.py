@@ -33,18 +33,21 @@ class ChatTalk:
     session: ChatSession
     messages: list[dict[str, str]]
     prompt_tokens: int | None = None
+    """Of all turns; None where the usage of any is unknown."""
     completion_tokens: int | None = None
     tokens: Tokens | None = None
+    _said: bool = False
 
     async def say(self, sampling: Sampling, limits: Limits) -> Said | None:
+        if sampling.max_tokens != limits.turn_tokens:
+            sampling = sampling.model_copy(update={"max_tokens": limits.turn_tokens})
         try:
-            reply = await self.session.act(self.messages, sampling.model_copy(update={"max_tokens": limits.turn_tokens}))
+            reply = await self.session.act(self.messages, sampling)
         except ContextFull:
             return None
-        if reply.prompt_tokens is not None:
-            self.prompt_tokens = (self.prompt_tokens or 0) + reply.prompt_tokens
-        if reply.completion_tokens is not None:
-            self.completion_tokens = (self.completion_tokens or 0) + reply.completion_tokens
+        self.prompt_tokens = self._total(self.prompt_tokens, reply.prompt_tokens)
+        self.completion_tokens = self._total(self.completion_tokens, reply.completion_tokens)
+        self._said = True
         self.messages.append({"role": "assistant", "content": reply.text})
         used = (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)  # of this turn, so: the whole conversation
         return Said(reply.text, reply.completion_tokens, overflow=used >= limits.context_tokens)
@@ -52,6 +55,10 @@ class ChatTalk:
     def hear(self, text: str, limits: Limits) -> bool:
         self.messages.append({"role": "user", "content": text})
         return True
+
+    def _total(self, before: int | None, more: int | None) -> int | None:
+        """What is unknown once stays unknown: a part of the sum would pass for the whole."""
+        return None if more is None or (before is None and self._said) else (before or 0) + more
 
 
 @dataclass

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 from env.episode import Observation
@@ -26,6 +28,8 @@ from medcopilot.trace import GradeRecord, Trace, Turn
 from rewards.types import Grade
 
 _UNGRADED = GradeRecord(score=None, label="infrastructure")
+Blocking = Callable[..., Awaitable[Any]]
+"""`await blocking(work, *arguments)`: carries out work that may block the thread, wherever that is done."""
 
 
 async def run_episode(job: Job, policy: Policy, gym: Gym, pool: Executor | None = None) -> Trace:
@@ -34,7 +38,32 @@ async def run_episode(job: Job, policy: Policy, gym: Gym, pool: Executor | None 
     Raises:
         UserError: nothing can be played at all, e.g. a dataset is not built.
     """
-    loop = asyncio.get_running_loop()
+    return await _play(job, policy, gym, partial(asyncio.get_running_loop().run_in_executor, pool))
+
+
+def run_instant(job: Job, policy: Policy, gym: Gym) -> Trace:
+    """The same episode in this thread, from end to end and without an event loop: for an `InstantPolicy`.
+
+    Raises:
+        UserError: as above.
+        RuntimeError: a session of the policy waited for something.
+    """
+    episode = _play(job, policy, gym, _here)
+    try:
+        episode.send(None)
+    except StopIteration as ended:
+        trace: Trace = ended.value
+        return trace
+    finally:
+        episode.close()
+    raise RuntimeError(f"{policy.name} calls itself instant, but its session waits")
+
+
+async def _here(work: Callable[..., Any], *arguments: Any) -> Any:
+    return work(*arguments)
+
+
+async def _play(job: Job, policy: Policy, gym: Gym, blocking: Blocking) -> Trace:
     started, clock = time.time(), time.perf_counter()
     view = view_for(job.task.view, job.profile, job.without, job.turns)
     task = job.task.model_copy(update={"view": view})
@@ -46,11 +75,11 @@ async def run_episode(job: Job, policy: Policy, gym: Gym, pool: Executor | None 
     try:
         session = policy.session(view, task.key if policy.needs_privileged else None)
         talk = open_talk(session, messages, policy.renderer)
-        stop = await _converse(job, view, talk, episode, turns, loop, pool)
+        stop = await _converse(job, view, talk, episode, turns, blocking)
         if job.grade:
             before = time.perf_counter()
-            given = await loop.run_in_executor(pool, lambda: gym.grade(task, episode.submission, trusted=policy.needs_privileged,
-                                                                       state=episode.state))
+            given = await blocking(lambda: gym.grade(task, episode.submission, trusted=policy.needs_privileged,
+                                                     state=episode.state))
             grade_seconds = time.perf_counter() - before
             grades = {name: _record(grade) for name, grade in given.items()}
             if grades["strict"].label == "infrastructure":  # the episode is fine, its verdict is owed
@@ -61,7 +90,7 @@ async def run_episode(job: Job, policy: Policy, gym: Gym, pool: Executor | None 
         stop, error, grades = "infrastructure", f"{type(failure).__name__}: {failure}", {"strict": _UNGRADED, "paper": _UNGRADED}
     finally:
         try:
-            await loop.run_in_executor(pool, episode.close)
+            await blocking(episode.close)
         finally:
             if session is not None:
                 await session.close()
@@ -91,19 +120,20 @@ def _identity(job: Job, policy: Policy, gym: Gym) -> dict[str, Any]:
             "impossible": bool(task.key.args.get("impossible"))}
 
 
-async def _converse(job: Job, view: TaskView, talk: Any, episode: Any, turns: list[Turn], loop: Any, pool: Executor | None) -> str:
+async def _converse(job: Job, view: TaskView, talk: Any, episode: Any, turns: list[Turn], blocking: Blocking) -> str:
     """Turns until the episode ends. Returns why it stopped."""
     guard = LoopGuard() if job.loop_guard else None
     while True:
         clock = time.perf_counter()
-        sampling = Sampling(temperature=job.temperature, top_p=job.top_p, seed=job.turn_seed(len(turns)))
+        sampling = Sampling(temperature=job.temperature, top_p=job.top_p, seed=job.turn_seed(len(turns)),
+                            max_tokens=view.limits.turn_tokens)
         said = await talk.say(sampling, view.limits)
         if said is None:
             return "context"
         turn = Turn(reply=said.text, generate_seconds=time.perf_counter() - clock, sampled_tokens=said.tokens)
         turns.append(turn)
         clock = time.perf_counter()
-        observation: Observation = await loop.run_in_executor(pool, episode.step, said.text)
+        observation: Observation = await blocking(episode.step, said.text)
         turn.env_seconds = time.perf_counter() - clock
         _note(turn, observation)
         if observation.ended:

@@ -6,7 +6,7 @@ Promises: a profile changes prompt wording and tightens limits, never the task, 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -34,9 +34,14 @@ def _template(name: str) -> jinja2.Template:
 
 def limits_for(view: TaskView, profile: str) -> Limits:
     """The task's limits, tightened by the profile."""
+    return _tightened(view.limits, profile)
+
+
+@lru_cache(maxsize=256)
+def _tightened(limits: Limits, profile: str) -> Limits:
     if profile not in _LIMITS:
         raise UserError(f"unknown profile {profile!r}: choose full or nano")
-    own = view.limits.model_dump()
+    own = limits.model_dump()
     return Limits(**{**own, **{name: min(own[name], value) for name, value in _LIMITS[profile].items()}})
 
 
@@ -56,11 +61,17 @@ def view_for(view: TaskView, profile: str, without: Iterable[str] = (), turns: i
 
 def opening_messages(view: TaskView, profile: str) -> list[dict[str, str]]:
     """System and user message of an episode. A profile without system text has only the user message."""
-    values = {"actions": view.actions, "answer_kind": view.answer_kind, "limits": view.limits, "description": view.description,
-              "context": view.context, "question": view.question, "family": view.family,
-              "files": [f"/data/{file.name}" for file in view.data if file.kind != "fhir"],
-              "sql": any(file.kind == "sqlite" for file in view.data)}
-    system = _template(f"{profile}.system.jinja").render(values).strip()
-    user = _template(f"{profile}.user.jinja").render(values).strip()
+    files = [f"/data/{file.name}" for file in view.data if file.kind != "fhir"]
+    system = _system(profile, view.actions, view.answer_kind, view.limits, view.family,
+                     any(file.kind == "sqlite" for file in view.data))
+    user = _template(f"{profile}.user.jinja").render(description=view.description, files=files, context=view.context,
+                                                     question=view.question).strip()
     messages = [{"role": "system", "content": system}] if system else []
     return [*messages, {"role": "user", "content": user}]
+
+
+@lru_cache(maxsize=256)
+def _system(profile: str, actions: tuple[str, ...], answer_kind: tuple[str, ...], limits: Limits, family: str, sql: bool) -> str:
+    """The system text, which the tasks of a dataset share."""
+    return _template(f"{profile}.system.jinja").render(actions=actions, answer_kind=answer_kind, limits=limits, family=family,
+                                                       sql=sql).strip()

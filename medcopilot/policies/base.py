@@ -94,4 +94,9 @@ class Policy(Protocol):
         """What goes into the run's record: name, checkpoint digest, versions, dtype."""
 
 
-__all__ = ["ChatReply", "ChatSession", "ContextFull", "Limits", "Policy", "Sampled", "Sampling", "TokenSession"]
+class InstantPolicy:
+    """Base of policies whose sessions answer without waiting for anything, e.g. from a script: there is nothing to overlap, so one
+    thread plays an episode of theirs from end to end."""
+
+
+__all__ = ["ChatReply", "ChatSession", "ContextFull", "InstantPolicy", "Limits", "Policy", "Sampled", "Sampling", "TokenSession"]

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from env.task import TaskKey, TaskView
-from medcopilot.policies.base import ChatReply, Sampling
+from medcopilot.policies.base import ChatReply, InstantPolicy, Sampling
 from medcopilot.policies.mistakes import misspell
 
 
-class ExpertPolicy:
+class ExpertPolicy(InstantPolicy):
     """Plays gold programs. `detours`: share of episodes that are not the straight path."""
 
     name = "expert"

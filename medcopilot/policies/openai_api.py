@@ -1,14 +1,21 @@
 """Any OpenAI-compatible endpoint as a policy (`/chat/completions`).
 
-Promises: seed and temperature are sent with every turn, usage is recorded; 429, 5xx, timeouts, lost connections and unreadable
-bodies are tried again with growing waits (`Retry-After` is honoured) and then become `EngineError`, never an empty reply; the
-agreement gate is asked before the first message of an episode; no proxy and no redirect is used for a loopback address; the key
-is read from the environment and appears in no record.
+Promises: seed and temperature are sent with every turn, usage is recorded, and unknown where the endpoint says none; the agreement
+gate is asked before the first message of an episode; no proxy and no redirect is used for a loopback address; the key is read from
+the environment and appears in no record. What goes wrong has one of four ends (the table of docs/sampling.md):
+
+- tried again with growing waits (`Retry-After` is honoured), then `EngineError`, which is masked, never an empty reply: 429, 5xx, a
+  reply that is not whole after `timeout`, however slowly it drips, lost connections, bodies that are no chat completion;
+- `EngineError` at once: other refusals;
+- the agent's own, scored: a conversation that is too long (`ContextFull`), a turn that was cut at its token limit, an empty turn;
+- the user's (`UserError`), which ends the run: a wrong key, address or model.
+
 Does not cover: streaming, tool-call messages, token ids and log-probabilities (train from `vllm` or `transformers` policies).
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import re
@@ -32,8 +39,12 @@ from medcopilot.policies.response_cache import ResponseCache
 
 _AGAIN = (408, 409, 425, 429)
 _DETAIL_CHARS = 200
-_CONTEXT = re.compile(r"context[ _](length|window)|maximum context|max_model_len|too many tokens|prompt is too long", re.IGNORECASE)
+_CONTEXT = re.compile(r"context[ _](length|window|size|limit)|maximum (context|prompt length|model length)|max_model_len"
+                      r"|too many tokens|(prompt|input) is too long|input token count|maximum number of tokens"
+                      r"|`inputs` (tokens \+|must have less)", re.IGNORECASE)
 """How servers say that the conversation is too long."""
+_CONTEXT_STATUS = (400, 413, 422, 500)
+"""With which status; 500 is llama.cpp's in some versions."""
 
 
 class _Transient(Exception):
@@ -61,7 +72,7 @@ class OpenAIPolicy:
             base_url: up to and including the version, e.g. `http://127.0.0.1:8000/v1`.
             model: name that the endpoint knows.
             api_key_env: environment variable that holds the key. Needed unless the address is loopback.
-            timeout: seconds for one reply.
+            timeout: seconds for one whole reply.
             max_retries: tries after the first.
             backoff: seconds before the second try; doubles each time.
             max_wait: longest wait in seconds, whatever the server asks for.
@@ -167,18 +178,19 @@ class OpenAISession:
     async def _once(self, body: dict[str, Any]) -> ChatReply:
         policy = self._policy
         try:
-            answer = await self._client.post(f"{policy.base_url}/chat/completions", json=body)
-        except httpx.TimeoutException as error:
+            async with asyncio.timeout(policy.timeout):  # httpx bounds the wait for the next byte, not for the last
+                answer = await self._client.post(f"{policy.base_url}/chat/completions", json=body)
+        except (TimeoutError, httpx.TimeoutException) as error:
             raise _Transient(f"no reply within {policy.timeout:g} s ({type(error).__name__})") from error
         except httpx.TransportError as error:
             raise _Transient(f"{type(error).__name__}: {error}") from error
+        if answer.status_code in _CONTEXT_STATUS and _CONTEXT.search(answer.text):
+            raise ContextFull
         if answer.status_code >= 500 or answer.status_code in _AGAIN:
             raise _Transient(f"HTTP {answer.status_code}", _retry_after(answer.headers.get("retry-after", "")))
         if answer.status_code in (401, 403, 404):
             cure = "check the address and the model's name" if answer.status_code == 404 else f"check {policy._api_key_env}"
             raise UserError(f"{policy.name}: HTTP {answer.status_code} from {policy._shown_url()}: {cure}")
-        if answer.status_code in (400, 413) and _CONTEXT.search(answer.text):
-            raise ContextFull
         if answer.status_code != 200:
             raise EngineError(f"{policy.name}: HTTP {answer.status_code}: {answer.text[:_DETAIL_CHARS]}")
         return _read_reply(answer)

@@ -83,7 +83,14 @@ def _play_here(config: SampleConfig, root: Path | None, share: int, parent: int,
     if _here is None:
         end_with(parent)
         _here = remote_worker(config, root, share)
-    return _here.play(jobs)
+    return played_by(_here, jobs)
+
+
+def played_by(worker: Worker, jobs: list[Job]) -> list[Played]:
+    """Play a chunk; what is to be told of each."""
+    played: list[Played] = []
+    worker.play(jobs, played.append)
+    return played
 
 
 def end_with(parent: int) -> None:
@@ -152,7 +159,7 @@ class _Actor:
         self._worker = remote_worker(config, root, share)
 
     def play(self, jobs: list[Job]) -> list[Played]:
-        return self._worker.play(jobs)
+        return played_by(self._worker, jobs)
 
     def close(self) -> None:
         self._worker.close()

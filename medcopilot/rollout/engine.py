@@ -3,6 +3,7 @@
 Promises: at most `concurrency` episodes are open; a failure of our machinery, of whatever type, is tried again and then recorded
 as masked, and the run goes on; an episode that outlives its deadline is such a failure. Only a user's mistake, or many failed
 episodes in a row, ends a run. Order of traces is order of completion.
+Episodes of an `InstantPolicy` are played whole by a box thread each: no more of them hold a box than there are threads.
 Does not cover: where traces go (`medcopilot.runs`) and what is sampled next (`medcopilot.rl`).
 """
 
@@ -10,14 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from env.errors import InfrastructureError, UserError
 from env.gym import Gym
-from medcopilot.agent.loop import masked_trace, run_episode
+from medcopilot.agent.loop import masked_trace, run_episode, run_instant
 from medcopilot.agent.profiles import limits_for
-from medcopilot.policies.base import Policy
+from medcopilot.policies.base import InstantPolicy, Policy
 from medcopilot.rollout.jobs import Job
 from medcopilot.trace import Trace
 
@@ -73,7 +74,7 @@ class RolloutEngine:
         deadline = self.deadline(job)
         for _ in range(self.retries + 1):
             try:
-                trace = await asyncio.wait_for(run_episode(job, self.policy, self.gym, self._pool), deadline)
+                trace = await asyncio.wait_for(self._once(job), deadline)
             except TimeoutError:
                 trace = masked_trace(job, self.policy, self.gym, f"EpisodeDeadline: not ended within {deadline:.0f} s")
             if trace.stop != "infrastructure":
@@ -83,6 +84,11 @@ class RolloutEngine:
         if self._failed >= GIVE_UP_AFTER:
             raise NothingWorks(f"{self._failed} episodes in a row failed, the last with {trace.error}: check engine and sandbox")
         return trace
+
+    def _once(self, job: Job) -> Awaitable[Trace]:
+        if isinstance(self.policy, InstantPolicy):
+            return asyncio.get_running_loop().run_in_executor(self._pool, run_instant, job, self.policy, self.gym)
+        return run_episode(job, self.policy, self.gym, self._pool)
 
     def deadline(self, job: Job) -> float:
         """Seconds after which an episode hangs. Above what slow programs can use up while all others are slow too: an agent must

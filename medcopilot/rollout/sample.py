@@ -129,7 +129,7 @@ class Meter:
         self._failed += played.masked
         self._tokens += played.completion_tokens or 0
         if self._price is not None:
-            self._cost += self._price.of(played.prompt_tokens or 0, played.completion_tokens or 0)
+            self._pay(self._price, played)
         if self._count % _INDEX_EVERY == 0:
             self._run.index.refresh()
         now = time.monotonic()
@@ -139,6 +139,18 @@ class Meter:
             self._progress(self._before + self._count, self._before + self._owed,
                            {"success": self._success / max(1, self._graded), "infrastructure": self._failed, "eta": eta,
                             "stopped": self.over()})
+
+    def _pay(self, price: Price, played: Played) -> None:
+        """Add a trace's cost. What masked episodes cost is left out: their tokens are not known.
+
+        Raises:
+            UserError: a budget in dollars was set, and the endpoint does not say what its replies took.
+        """
+        if played.prompt_tokens is not None and played.completion_tokens is not None:
+            self._cost += price.of(played.prompt_tokens, played.completion_tokens)
+        elif self._config.max_cost is not None and not played.masked:
+            raise UserError("max_cost: the endpoint sends no usage, so what its replies cost is unknown: leave it out and set "
+                            "max_seconds")
 
     def over(self) -> str:
         """Which budget is used up; empty while none is."""

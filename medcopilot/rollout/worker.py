@@ -1,7 +1,8 @@
 """One sampling process: a gym, a policy and a shard of its own.
 
 The local run has one of these in its own process; joblib and Ray have one in each of theirs. Promises: the same job gives the
-same trace wherever it is played; each trace is on its way to the disk when it is reported, and there when `play` returns.
+same trace wherever it is played; each trace is with the kernel when it is reported, so that no kill loses it, and on the disk when
+`play` returns.
 Does not cover: which worker plays what (`medcopilot.rollout.backends`).
 """
 
@@ -37,8 +38,11 @@ class Played:
     @classmethod
     def of(cls, trace: Trace) -> Played:
         sampled = [turn.sampled_tokens for turn in trace.turns if turn.sampled_tokens is not None]
-        return cls(trace.success, trace.graded, trace.stop == "infrastructure", trace.prompt_tokens,
-                   sum(sampled) if sampled else trace.completion_tokens)
+        completion = sum(sampled) if sampled else trace.completion_tokens
+        prompt = trace.prompt_tokens
+        if not trace.turns and trace.stop != "infrastructure":  # refused before the first reply: nothing was used
+            prompt, completion = prompt or 0, completion or 0
+        return cls(trace.success, trace.graded, trace.stop == "infrastructure", prompt, completion)
 
 
 class Worker:
@@ -54,20 +58,16 @@ class Worker:
         self._engine = RolloutEngine(self.policy, self.gym, concurrency=math.ceil(config.concurrency / share),
                                      box_threads=math.ceil(config.box_threads / share))
 
-    def play(self, jobs: Iterable[Job], tell: Callable[[Played], None] = lambda _: None) -> list[Played]:
+    def play(self, jobs: Iterable[Job], tell: Callable[[Played], None] = lambda _: None) -> None:
         """Play all; `tell` hears of each as it ends."""
-        played: list[Played] = []
-
         def keep(trace: Trace) -> None:
             self._writer.write(trace)
-            played.append(Played.of(trace))
-            tell(played[-1])
+            tell(Played.of(trace))
 
         try:
             self._engine.run_sync(jobs, keep)
         finally:
             self._writer.sync()
-        return played
 
     def close(self) -> None:
         self._engine.close()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import threading
 
 import pytest
 from test_agent_render import RENDERER, qwen2_tokenizer
@@ -13,7 +14,7 @@ from env.sandbox.base import Execution
 from env.task import TaskKey, TaskView, make_task
 from medcopilot.agent.loop import run_episode
 from medcopilot.agent.render import ChatRenderer
-from medcopilot.policies.base import ChatReply, Sampled
+from medcopilot.policies.base import ChatReply, InstantPolicy, Sampled
 from medcopilot.policies.expert import ExpertPolicy
 from medcopilot.rollout.engine import RolloutEngine
 from medcopilot.rollout.jobs import Job
@@ -226,3 +227,61 @@ def test_real_tokenizer_fifteen_turns_keep_ids_and_mask():
     assert [i for i, m in zip(trace.tokens.ids, trace.tokens.mask, strict=True) if m] == policy.sampled
     assert sum(trace.tokens.mask) == len(policy.sampled)
     assert trace.tokens.ids.count(renderer.end) == 15 * 2 + 1  # 15 turns of each side and the system message, nothing forged
+
+
+class Instant(InstantPolicy):
+    """Runs a program and submits, at once; or waits, which it must not."""
+
+    name, needs_privileged, local, renderer = "instant", False, True, None
+
+    def __init__(self, waits=False):
+        self.waits, self.threads = waits, set()
+
+    def session(self, view, privileged=None):
+        return _InstantSession(self)
+
+    def describe(self):
+        return {}
+
+
+class _InstantSession:
+    kind = "chat"
+
+    def __init__(self, policy):
+        self.policy, self.replies = policy, iter([CODE, SUBMIT])
+
+    async def act(self, messages, sampling):
+        self.policy.threads.add(threading.current_thread().name[:4])
+        if self.policy.waits:
+            await asyncio.sleep(0)
+        return ChatReply(text=next(self.replies))
+
+    async def close(self):
+        pass
+
+
+def test_an_instant_policy_is_played_by_a_box_thread_and_its_trace_is_the_same():
+    def play(policy, box_threads=2):
+        traces = []
+        backend = FakeBackend()
+        engine = RolloutEngine(policy, Gym(backend), concurrency=8, box_threads=box_threads)
+        engine.run_sync([Job(a_task(), sample=number) for number in range(6)], traces.append)
+        engine.close()
+        assert all(box.closed for box in backend.boxes)
+        return sorted((trace.id, trace.stop, trace.success, [turn.observation for turn in trace.turns]) for trace in traces)
+
+    policy = Instant()
+    played = play(policy)
+    assert policy.threads == {"box_"}
+    assert [row[1:] for row in played] == [("submit", True, ["42", "Submitted."])] * 6
+    ordinary = Instant()
+    alone = [asyncio.run(run_episode(Job(a_task(), sample=number), ordinary, Gym(FakeBackend()))) for number in range(6)]
+    assert ordinary.threads == {"Main"}
+    assert sorted((trace.id, trace.stop, trace.success, [turn.observation for turn in trace.turns]) for trace in alone) == played
+
+
+def test_an_instant_policy_must_not_wait():
+    engine = RolloutEngine(Instant(waits=True), Gym(FakeBackend()), concurrency=1)
+    with pytest.raises(RuntimeError, match="its session waits"):
+        engine.run_sync([Job(a_task())], lambda trace: None)
+    engine.close()

@@ -47,5 +47,8 @@ def test_sampling_beside_bare_boxes():
     except SandboxUnavailable as error:
         pytest.skip(str(error))
     found = measure(tasks=4, rounds=1)
-    one, other = (found[name]["executions_per_s"] for name in ("sampling, scripted policy", "the same programs in bare boxes"))
-    assert found["sampling_over_bare_sandbox"] == pytest.approx(one / other)
+    for one, other, ratio in (("sampling, scripted policy", "the same programs in bare boxes", "sampling_over_bare_sandbox"),
+                              ("sampling, repeated replies, fresh boxes", "the same programs in bare fresh boxes",
+                               "sampling_over_bare_fresh_boxes")):
+        assert found[ratio] == pytest.approx(found[one]["executions_per_s"] / found[other]["executions_per_s"])
+    assert (found["episodes"], found["submissions_graded_in_a_box"]) == (8, 0)

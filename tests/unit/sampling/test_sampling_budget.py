@@ -1,5 +1,6 @@
 """Budgets, prices and chunks of a sampling run."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,16 @@ def test_tokens_alone_need_no_price(tmp_path):
 def test_a_cost_without_a_price_is_refused_before_anything_is_sent(tmp_path):
     with pytest.raises(UserError, match="no price of openai:m is known"):
         a_meter(a_config(tmp_path, max_cost=1.0), [])
+
+
+def test_usage_that_is_missing_is_no_usage_of_zero(tmp_path):
+    (tmp_path / "prices.yaml").write_text("m: {input: 100, output: 1000}\n")
+    unknown = dataclasses.replace(PLAYED, prompt_tokens=None)
+    meter = a_meter(a_config(tmp_path, max_cost=0.5, prices=tmp_path / "prices.yaml"), [])
+    meter.count(dataclasses.replace(unknown, masked=True))
+    with pytest.raises(UserError, match="sends no usage, so what its replies cost is unknown"):
+        meter.count(unknown)
+    a_meter(a_config(tmp_path, prices=tmp_path / "prices.yaml"), []).count(unknown)  # nobody asked for a bound
 
 
 @pytest.mark.parametrize(("text", "reason"), [

@@ -118,3 +118,27 @@ def test_a_run_has_one_sampler_at_a_time(tmp_path):
     assert (run.traces_dir / "worker-x-1.jsonl").stat().st_size
     with run.alone(patience=0):
         assert run.done() == {"t1"}
+
+
+def test_a_trace_is_with_the_kernel_when_it_is_written(tmp_path):
+    run = RunFolder.create(tmp_path / "r", {})
+    with run.writer() as writer:
+        for number in range(3):
+            writer.write(a_trace(f"t{number}"))
+            assert run.done() == {f"t{earlier}" for earlier in range(number + 1)}  # of another reader, before any close or sync
+
+
+def test_an_estimate_reads_a_spread_sample_of_lines(tmp_path, monkeypatch):
+    from medcopilot.rollout import estimate
+
+    monkeypatch.setattr(estimate, "_SAMPLE", 10)
+    run = RunFolder.create(tmp_path / "r", {})
+    for worker in range(2):
+        with run.writer(f"w{worker}") as writer:
+            for number in range(25):
+                writer.write(a_trace(f"{worker}/{number}", prompt_tokens=100 * worker + number if number % 5 else None))
+    run.index.refresh()
+    rows = list(run.index.rows())
+    assert estimate._prompt_tokens(run, rows) == [None] * 10
+    assert estimate._prompt_tokens(run, rows[1:4]) == [1, 2, 3]
+    assert estimate._prompt_tokens(run, rows[1:41]) == [1, None, 9, 13, 17, 21, None, 104, 108, 112]
