@@ -69,7 +69,7 @@ class StageConfig(Config):
     """What every training stage has. A stage is one recipe file and writes one checkpoint."""
 
     resume_ignores: ClassVar[frozenset[str]] = frozenset({"threads", "save_steps", "log_steps", "rank_seconds", "tracking",
-                                                          "prepare"})
+                                                          "prepare", "grace_seconds"})
     """Keys (`section.key` inside a section) that may change between two starts of one run: they do not change its result."""
 
     run: Path
@@ -94,6 +94,8 @@ class StageConfig(Config):
     """Steps between two metric rows."""
     rank_seconds: float = Field(1800.0, gt=0)
     """Of several processes, how long one waits for another before the job ends."""
+    grace_seconds: float = Field(300.0, gt=0)
+    """After SIGTERM: how long the step under way and the saving of its state may take before the process ends without."""
     tracking: TrackingConfig = TrackingConfig()
     prepare: Prepare | None = None
     """Inputs that lie in the demo's folder are made when they are missing; None: what is missing is an error."""

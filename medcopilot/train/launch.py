@@ -24,6 +24,13 @@ _ONLY_ONE = {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR", "MASTER_PORT", "KMP_BL
 """Set by accelerate where it starts one process on a CPU in place of several."""
 
 
+class Preempted(Exception):
+    """Training stopped because it was told to make room, and its state is saved."""
+
+    exit_code = 75
+    """EX_TEMPFAIL of sysexits.h: try the same again."""
+
+
 class Launch(NamedTuple):
     """What the launch asked for."""
 
@@ -81,8 +88,9 @@ def _stage(environment: Mapping[str, str]) -> int:
 
 
 def end_with_launcher() -> None:
-    """End this process when the launcher ends, however that ends: processes left behind would hold the run's folder."""
-    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    """End this process when the launcher ends, however that ends: processes left behind would hold the run's folder. At once: a
+    launcher that is told to end tells its processes first, and waits for them."""
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def lost_process(error: BaseException) -> str | None:

@@ -8,6 +8,7 @@ With several processes files are written by rank 0 alone, and the checkpoint has
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -31,9 +32,10 @@ from medcopilot.train.adapters import merged
 from medcopilot.train.config import StageConfig, dump_config
 from medcopilot.train.flops import FlopMeter, decoders, peak_flops
 from medcopilot.train.folders import hold
-from medcopilot.train.launch import read_launch
+from medcopilot.train.launch import Preempted, read_launch
 from medcopilot.train.model import META, CheckpointMeta, read_meta
 from medcopilot.train.optim import HorizonSchedule, make_optimizer
+from medcopilot.train.preempt import MakeRoom
 from medcopilot.train.settings import OptimizerConfig
 from medcopilot.train.tracking import Tracker, check_tracking, forget
 
@@ -207,6 +209,21 @@ class Progress(TrainerCallback):
         print(f"\r\x1b[2K{line}" if tty else line, end="" if tty else "\n", file=sys.stderr, flush=True)
 
 
+class AllDone(Exception):
+    """The state that was resumed is of the last step."""
+
+
+class NothingLeft(TrainerCallback):
+    """A run that was stopped between its last step and its checkpoint has no step to make; the library would make one more."""
+
+    def __init__(self, horizon: Horizon) -> None:
+        self.horizon = horizon
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step and self.horizon.progress(state.global_step) >= 1.0:
+            raise AllDone
+
+
 class StageTrainer(Trainer):
     """Mixed in before a TRL trainer: our optimiser and schedule, no telemetry, no model cards."""
 
@@ -333,7 +350,11 @@ def _resumable(config: StageConfig, recipe: str) -> Path | None:
 
 
 def train(trainer: Any, config: StageConfig, horizon: Horizon, progress: Progress, state: Path | None) -> None:
-    """Run the trainer to the end of the horizon, from `state` when the stage was interrupted."""
+    """Run the trainer to the end of the horizon, from `state` when the stage was interrupted.
+
+    Raises:
+        Preempted: it was told to make room, and has saved a state.
+    """
     trainer.remove_callback(PrinterCallback)
     parallel.keep_precision(trainer)
     trainer.add_callback(parallel.SayWhatIsInForce(trainer, config.name))
@@ -347,17 +368,30 @@ def train(trainer: Any, config: StageConfig, horizon: Horizon, progress: Progres
         tracker = Tracker(config, used["seconds"])
     horizon.start(used["seconds"])
     progress.start(tracker, trainer.model, trainer.args.device, step)
+    room = MakeRoom(config.grace_seconds)
+    trainer.callback_handler.callbacks.insert(0, room)
+    trainer.add_callback(NothingLeft(horizon))
     try:
-        trainer.train(resume_from_checkpoint=str(state) if state else None)
+        with room, contextlib.suppress(AllDone):
+            trainer.train(resume_from_checkpoint=str(state) if state else None)
     finally:
         progress.close()
     if sys.stderr.isatty():
         print(file=sys.stderr)
+    if room.saved_at is not None and horizon.progress(room.saved_at) < 1.0:
+        raise Preempted(f"{config.name}: told to make room, and stopped with a saved state after step {room.saved_at}; the same "
+                        "command goes on from there")
 
 
 def finish(trainer: Any, tokenizer: Any, config: Any, meta: CheckpointMeta) -> None:
     """Write the final checkpoint, whole and in `config.model.dtype`, and clear the resumable state. All ranks call it; rank 0
     writes."""
+    with MakeRoom(config.grace_seconds):
+        _write(trainer, tokenizer, config, meta)
+    trainer.accelerator.wait_for_everyone()
+
+
+def _write(trainer: Any, tokenizer: Any, config: Any, meta: CheckpointMeta) -> None:
     final = config.work / "final"
     model = parallel.whole_model(trainer.policy(), config.model.dtype)
     if model is not None:
@@ -371,4 +405,3 @@ def finish(trainer: Any, tokenizer: Any, config: Any, meta: CheckpointMeta) -> N
         final.rename(config.checkpoint)
         shutil.rmtree(config.work)
         print(f"{config.name}: done -> {config.checkpoint}", file=sys.stderr)
-    trainer.accelerator.wait_for_everyone()

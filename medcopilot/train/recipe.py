@@ -2,7 +2,8 @@
 
 Promises: `python recipes/<stage>.py FILE.yaml [--dry-run] [--shrink] [--max-steps N] [key=value ...]`, or `--config FILE.yaml` in
 place of the first word; `--dry-run` prints the resolved configuration and does nothing, `--shrink` runs two steps at toy width; bad
-input is one sentence on stderr and exit code 2. One of several processes says when another is gone (exit code 1).
+input is one sentence on stderr and exit code 2. One of several processes says when another is gone (exit code 1). A run that was
+told to make room (SIGTERM) saves a state and ends with exit code 75; the file that `MEDCOPILOT_PREEMPTED` names then exists.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from env.errors import UserError
 from medcopilot.train.config import StageConfig, dump_config, load_config
-from medcopilot.train.launch import lost_process
+from medcopilot.train.launch import Preempted, lost_process
 from medcopilot.train.prepare import make_inputs
 
 S = TypeVar("S", bound=StageConfig)
@@ -55,6 +57,12 @@ def run_recipe(cls: type[S], train: Callable[[S], Any], doc: str, argv: Sequence
             train(config)
     except UserError as error:
         code = _refuse(str(error))
+    except Preempted as error:
+        if _first():
+            print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
+            if mark := os.environ.get("MEDCOPILOT_PREEMPTED"):  # launchers of several processes hide exit codes from job scripts
+                Path(mark).touch()
+        code = Preempted.exit_code
     except RuntimeError as error:
         lost = lost_process(error)
         if lost is None:

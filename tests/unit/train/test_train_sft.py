@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from env.errors import UserError
 from medcopilot.data.rows import Card, rows_digest, tokenizer_digest, write_rows
 from medcopilot.train import loop
 from medcopilot.train.batches import PadRight, SftRows
+from medcopilot.train.launch import Preempted
 from medcopilot.train.model import NanoShape, load_checkpoint, new_nano, read_meta
 from medcopilot.train.settings import LoraSettings, ModelConfig, OptimizerConfig, SftConfig
 from medcopilot.train.sft import compact_loss, run_sft
@@ -119,6 +122,58 @@ def test_an_interrupted_stage_resumes_to_the_same_weights(config: SftConfig, mon
     assert len(list(events.iterdir())) == 1
     read = EventAccumulator(str(events)).Reload()
     assert [event.step for event in read.Scalars("loss")] == [2, 4, 6]
+
+
+def test_a_stage_that_is_told_to_make_room_saves_and_goes_on_to_the_same_weights(config: SftConfig, monkeypatch: pytest.MonkeyPatch,
+                                                                              tmp_path: Path) -> None:
+    run_sft(config)
+    straight = weights(config.checkpoint)
+    told = config.model_copy(update={"run": tmp_path / "told"})  # without save_steps: the signal alone leads to a state
+    handler = signal.getsignal(signal.SIGTERM)
+    original = loop.Progress.on_step_end
+
+    def signal_in_the_third_step(self: loop.Progress, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        original(self, args, state, control, **rest)
+        if state.global_step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(loop.Progress, "on_step_end", signal_in_the_third_step)
+    with pytest.raises(Preempted, match="after step 3; the same command goes on"):
+        run_sft(told)
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert not told.checkpoint.exists()
+    monkeypatch.setattr(loop.Progress, "on_step_end", original)
+    assert run_sft(told).steps == 6
+    assert same(straight, weights(told.checkpoint))
+
+
+def test_a_stage_that_is_told_in_its_last_step_finishes(config: SftConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = loop.Progress.on_step_end
+
+    def signal_before_the_last(self: loop.Progress, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        original(self, args, state, control, **rest)
+        if state.global_step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(loop.Progress, "on_step_end", signal_before_the_last)
+    assert run_sft(config).steps == 6
+    assert config.checkpoint.is_dir()
+
+
+def test_a_stage_that_was_stopped_before_its_checkpoint_makes_no_further_step(config: SftConfig,
+                                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = config.model_copy(update={"save_steps": 2, "log_steps": 1})
+    original = loop.finish
+    monkeypatch.setattr("medcopilot.train.loop.finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run_sft(saved)
+    assert not saved.checkpoint.exists()
+    monkeypatch.setattr("medcopilot.train.loop.finish", original)
+    assert run_sft(saved).steps == 6
+    assert [json.loads(line)["step"] for line in saved.metrics.read_text().splitlines()] == [1, 2, 3, 4, 5, 6]
+    other = config.model_copy(update={"run": config.run.with_name("straight")})
+    run_sft(other)
+    assert same(weights(saved.checkpoint), weights(other.checkpoint))
 
 
 def test_a_time_budget_ends_and_anneals_the_run(config: SftConfig, monkeypatch: pytest.MonkeyPatch) -> None:

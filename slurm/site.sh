@@ -1,0 +1,12 @@
+# The one file that knows your site. Read it before submitting, in the checkout:
+#   source slurm/site.sh && sbatch slurm/train.sbatch grpo recipes/qwen2.5-7b/grpo.yaml
+# sbatch takes account, partition and limits from these variables; every job reads the file again on its nodes.
+: "${MEDCOPILOT_ENV:=$PWD/.venv}"           # Python environment, on a file system that all nodes see
+: "${MEDCOPILOT_SERVE_ENV:=$MEDCOPILOT_ENV}" # the one with vLLM, where it is another
+# export SBATCH_ACCOUNT=... SBATCH_PARTITION=... SBATCH_QOS=... SBATCH_TIMELIMIT=24:00:00
+# export SBATCH_GPUS_PER_NODE=8             # h100:8 where types are named; without GPUs leave it out
+# module load cuda/12.8                     # what compute nodes need
+# export NCCL_SOCKET_IFNAME=ib0             # the interface between nodes
+export MEDCOPILOT_ENV MEDCOPILOT_SERVE_ENV
+export HF_HUB_OFFLINE="${HF_HUB_OFFLINE:-1}" TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+export HF_HUB_DISABLE_TELEMETRY=1 PYTHONUNBUFFERED=1
