@@ -8,6 +8,7 @@ Does not cover: playing and grading (`solver`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,8 @@ def make_task(dataset: str, **given: Any) -> Task:
     settings = read_settings(dataset, given)
     arena = open_arena(settings)
     arena.check_log()
-    check_model(get_model(), arena)
+    with contextlib.suppress(ValueError):  # no model is chosen yet: an episode asks again
+        check_model(get_model(), arena)
     chosen = settings.model_dump(mode="json", exclude_defaults=True)
     samples = [_sample(one, settings) for one in arena.tasks]
     return Task(dataset=MemoryDataset(samples, name=dataset), solver=play_episode(**chosen),
