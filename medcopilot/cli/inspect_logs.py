@@ -31,8 +31,8 @@ def run(
     if form not in ("eval", "json"):
         raise UserError(f"--format {form}: choose eval or json")
     if importlib.util.find_spec("inspect_ai") is None:
-        raise UserError("inspect: the package inspect-ai is not installed here: run `pip install 'medcopilot[inspect]'`, or "
-                        "`.ci/setup inspect` and then `.venv-inspect/bin/python -m medcopilot.cli.main inspect ...`")
+        raise UserError("inspect: the package inspect-ai is not installed here: run `pip install 'medcopilot[inspect]'`, or in a "
+                        "checkout `.ci/setup-inspect` and then `.venv-inspect/bin/medcopilot inspect ...`")
     from medcopilot.interop.logs import export_run
 
     written = []
