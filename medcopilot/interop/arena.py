@@ -144,3 +144,9 @@ def _arena(text: str) -> Arena:
 def open_arena(settings: Settings) -> Arena:
     """The arena of these settings; the same one for equal settings."""
     return _arena(settings.model_dump_json())
+
+
+def labels(one: Any) -> dict[str, Any]:
+    """What a task or a trace of ours says of itself that is no secret; `cluster` is the unit of Inspect's standard error."""
+    names = ("dataset", "category", "template", "split", "slice", "cluster", "licence")
+    return {name: getattr(one, name) for name in names}

@@ -3,7 +3,7 @@
 Promises: messages, actions with their programs and observations, both grades, tokens, times, policy and config of every trace, in a
 log that Inspect's own classes accept and its viewer opens; metrics are Inspect's own, over the graded samples alone: a masked
 trace is a sample with an error and no score. The data-use gate (`log_export`) is asked for every dataset before anything of it is
-written. The same run gives the same log under the same name.
+written. The same traces give the same log under the same name.
 Does not cover: token ids, masks and log-probabilities, which Inspect has no place for; the model calls' raw requests.
 """
 
@@ -58,6 +58,8 @@ def export_run(folder: Path, out: Path, form: Format = "eval", datasets: tuple[s
         AgreementError: a dataset's rows are under an agreement; nothing of it was written.
     """
     run = RunFolder.open(folder)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file: give a folder for logs")
     run.index.refresh()
     held = sorted({row["dataset"] for row in run.index.rows()})
     if unknown := sorted(set(datasets) - set(held)):
@@ -102,12 +104,12 @@ def _accuracy(log: EvalLog, scorer: str) -> float | None:
 
 def _spec(run: RunFolder, dataset: str, traces: list[Trace]) -> EvalSpec:
     config, policy = run.config, traces[0].policy
-    identity = {"config": config_digest(config), "dataset": dataset}
-    made = config_digest(identity)
+    digest, name = config_digest(config), run.path.absolute().name
+    made = config_digest({"config": digest, "run": name, "dataset": dataset})
     ids = list(dict.fromkeys(trace.task_id for trace in traces))
-    about = {"run": run.path.absolute().name, "config": config, "config digest": identity["config"], **_provenance(run)}
+    about = {"run": name, "config": config, "config digest": digest, **_provenance(run)}
     return EvalSpec(
-        created=moment(min(trace.started for trace in traces)), eval_id=made[:22], run_id=identity["config"][:22],
+        created=moment(min(trace.started for trace in traces)), eval_id=made[:22], run_id=digest[:22],
         task_id=made[:22], task=f"medcopilot/{dataset}", task_registry_name=f"medcopilot/{dataset}", task_args=_plain(config),
         model=policy, model_generate_config=_sampling(config), dataset=EvalDataset(name=dataset, samples=len(ids), sample_ids=ids),
         config={"epochs": max(trace.sample for trace in traces) + 1, "epochs_reducer": ["mean"]}, metadata=about,

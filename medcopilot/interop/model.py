@@ -26,7 +26,7 @@ from env.actions import parse_action
 from env.errors import ActionError
 from env.task import TaskKey, TaskView
 from medcopilot.interop.arena import Arena
-from medcopilot.interop.markdown import action_text, observation_text
+from medcopilot.interop.text import action_text, observation_text
 from medcopilot.policies.base import ChatReply, ContextFull, Sampling
 
 _KINDS = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}

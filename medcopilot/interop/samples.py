@@ -19,10 +19,9 @@ from inspect_ai.scorer import Score
 from inspect_ai.tool import ToolCallContent, ToolCallError
 
 from medcopilot.evaluation.errors import error_class
-from medcopilot.interop.markdown import action_text
+from medcopilot.interop.arena import labels
 from medcopilot.interop.model import chat_messages
-from medcopilot.interop.solver import submission_text
-from medcopilot.interop.tasks import labels
+from medcopilot.interop.text import action_text, submission_text
 from medcopilot.trace import GradeRecord, Trace, Turn
 
 _LIMITS = {"turns": "turn", "context": "context", "loop": "custom"}

@@ -9,7 +9,6 @@ Does not cover: which tasks there are (`tasks`).
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 from inspect_ai.model import get_model
@@ -23,6 +22,7 @@ from medcopilot.agent.loop import run_episode
 from medcopilot.agent.profiles import view_for
 from medcopilot.interop.arena import Arena, open_arena, read_settings
 from medcopilot.interop.model import InspectPolicy
+from medcopilot.interop.text import submission_text
 from medcopilot.rollout.jobs import Job
 from medcopilot.trace import Trace
 from rewards.types import Grade, Variant
@@ -120,17 +120,3 @@ def _score(grade: Grade, submission: Submission | None, record: dict[str, Any]) 
         return Score.unscored(reason="scoring_failed", answer=answer, explanation=f"{grade.error}: {grade.detail}", metadata=about)
     return Score(value=grade.score, answer=answer, explanation=": ".join(part for part in (grade.label, grade.detail) if part),
                  metadata=about)
-
-
-def submission_text(submission: dict[str, Any] | None) -> str | None:
-    """What was submitted, in one text; None when nothing was."""
-    if submission is None:
-        return None
-    kind = submission["kind"]
-    if kind == "program":
-        return str(submission["program"])
-    if kind == "abstain":
-        return "(abstained)"
-    if kind == "files":
-        return ", ".join(submission["files"])
-    return json.dumps(submission["answer"], ensure_ascii=False)

@@ -21,7 +21,7 @@ import env.task
 from env.datasets.registry import dataset_names, other_names
 from env.errors import UserError
 from medcopilot.agent.profiles import opening_messages, view_for
-from medcopilot.interop.arena import Settings, open_arena, read_settings
+from medcopilot.interop.arena import Settings, labels, open_arena, read_settings
 from medcopilot.interop.model import chat_messages, check_model
 from medcopilot.interop.solver import paper, play_episode, strict
 
@@ -53,12 +53,6 @@ def make_task(dataset: str, **given: Any) -> Task:
 def _sample(one: env.task.Task, settings: Settings) -> Sample:
     view = view_for(one.view, settings.profile, settings.without, settings.turns)
     return Sample(id=one.id, input=chat_messages(opening_messages(view, settings.profile), one.id), metadata=labels(one))
-
-
-def labels(one: Any) -> dict[str, Any]:
-    """What a task or a trace of ours says of itself that is no secret; `cluster` is the unit of the standard error."""
-    names = ("dataset", "category", "template", "split", "slice", "cluster", "licence")
-    return {name: getattr(one, name) for name in names}
 
 
 def _register(dataset: str) -> Callable[..., Task]:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from env.errors import AgreementError, UserError
 from medcopilot.cli.main import app
 from medcopilot.interop.arena import open_arena, read_settings
-from medcopilot.interop.markdown import action_text, block
+from medcopilot.interop.text import action_text, block
 
 
 def under_agreement(arena):

@@ -1,4 +1,4 @@
-"""An action and its observation as Markdown, for Inspect's viewer. A program in a block of its own, everything else as JSON."""
+"""What was said and done as text for people, in Inspect's viewer: Markdown, a program in a block of its own, the rest as JSON."""
 
 from __future__ import annotations
 
@@ -32,3 +32,17 @@ def action_text(action: str | None, params: dict[str, Any]) -> str:
 def observation_text(observation: str) -> str:
     """What came back."""
     return block(observation)
+
+
+def submission_text(submission: dict[str, Any] | None) -> str | None:
+    """What was submitted, in one text; None when nothing was."""
+    if submission is None:
+        return None
+    kind = submission["kind"]
+    if kind == "program":
+        return str(submission["program"])
+    if kind == "abstain":
+        return "(abstained)"
+    if kind == "files":
+        return ", ".join(submission["files"])
+    return json.dumps(submission["answer"], ensure_ascii=False)
