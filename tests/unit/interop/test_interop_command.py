@@ -76,7 +76,8 @@ def test_the_command_plays_in_the_sandbox_and_leaves_a_log(endpoint, data_folder
         assert sample.scores["strict"].value == 0.0
         assert sample.model_usage["openai-api/local/nano"].total_tokens == 48
         assert sample.store["medcopilot"]["sandbox"]
-    assert {score.name: score.metrics["accuracy"].value for score in log.results.scores} == {"strict": 0.0, "paper": 0.0}
+    # the released grader takes any number that a calculator's program leaves
+    assert {score.name: score.metrics["accuracy"].value for score in log.results.scores} == {"strict": 0.0, "paper": 1.0}
 
 
 @pytest.mark.slow
