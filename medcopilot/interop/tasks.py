@@ -16,6 +16,7 @@ from inspect_ai import Task, task
 from inspect_ai._util.error import PrerequisiteError  # the one that Inspect's command line shows as a sentence
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import get_model
+from rich.markup import escape
 
 import env.task
 from env.datasets.registry import dataset_names, other_names
@@ -68,7 +69,7 @@ def _register(dataset: str) -> Callable[..., Task]:
                              turns=turns, without=without, stateful=stateful, loop_guard=loop_guard, source=source, train=train,
                              test=test, patients=patients, build_seed=build_seed, options=options, sandbox=sandbox, root=root)
         except UserError as error:
-            raise PrerequisiteError(f"medcopilot: {error}") from None
+            raise PrerequisiteError(escape(f"medcopilot: {error}")) from None
 
     return dataset_task
 

@@ -82,8 +82,8 @@ def test_the_command_plays_in_the_sandbox_and_leaves_a_log(endpoint, data_folder
 
 @pytest.mark.slow
 def test_the_command_says_in_one_sentence_what_does_not_fit(tmp_path, repository):
-    words = ["eval", "medcopilot/medcalcbench", "--model", "mockllm/model", "--log-dir", str(tmp_path), "--display", "none", "-T",
-             "split=dev"]
+    words = ["eval", "medcopilot/medcalcbench", "--model", "mockllm/model", "--log-dir", str(tmp_path), "--display", "plain",
+             "-T", "split=dev"]
     done = subprocess.run([sys.executable, "-m", "inspect_ai", *words], capture_output=True, text=True, cwd=repository, check=False,
                           env={**os.environ, "PYTHONPATH": str(repository)})
     assert done.returncode != 0
