@@ -59,7 +59,7 @@ test: setup packages lint ## everything that is quick (under 15 minutes on two c
 	@mkdir -p logs
 	@$(PYTEST) -n $(JOBS) --dist loadfile -m "$(FAST)" --durations=10 --junitxml=logs/junit-test.xml
 
-check: setup ## tests, slow tests, vLLM on CPU, a newcomer's path; CI=1: the part that CI runs after `make test`
+check: setup ## tests, slow tests, vLLM on CPU, Inspect, a newcomer's path; CI=1: the part that CI runs after `make test`
 	@.ci/check $(if $(filter 1,$(CI)),ci,full)
 
 bench: setup ## speed of the sandbox, grading, training batches and rollouts (about twelve minutes)
@@ -71,4 +71,4 @@ docs: ## the documentation as a site in site/; fails on a link that leads nowher
 	@echo "site/index.html"
 
 clean: ## remove environments, logs and caches; data/ and runs/ stay
-	rm -rf .venv .venv-vllm .venv-docs site logs .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-vllm .venv-docs .venv-inspect site logs .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
