@@ -17,6 +17,7 @@ from medcopilot.evaluation.columns import did_abstain
 from medcopilot.evaluation.errors import error_class
 from medcopilot.report.text import action_parts, one_line, visible
 from medcopilot.trace import Trace
+from medcopilot.trace_scan import Place, ScannedTrace
 
 PROMPT_CHARS = 6_000
 OBSERVATION_CHARS = 3_000
@@ -46,7 +47,7 @@ class Picker:
     def __init__(self, per_kind: int, seed: int = 0) -> None:
         self._per_kind = per_kind
         self._seed = seed
-        self._kept: dict[tuple[str, str], list[tuple[float, str, Trace]]] = {}
+        self._kept: dict[tuple[str, str], list[tuple[float, str, Trace | Place]]] = {}
 
     def offer(self, trace: Trace) -> None:
         """Look at one trace; memory does not grow with their number."""
@@ -54,17 +55,18 @@ class Picker:
             return
         digest = hashlib.blake2b(f"{self._seed}/{trace.task_id}/{trace.sample}".encode(), digest_size=8).digest()
         rank = -int.from_bytes(digest, "big") / 2**64
-        kept = self._kept.setdefault((trace.dataset, outcome(trace)), [])
-        if any(entry[1] == trace.id for entry in kept):
+        kept = self._kept.setdefault((trace.dataset, trace.outcome), [])
+        if len(kept) == self._per_kind and rank <= kept[0][0] or any(entry[1] == trace.id for entry in kept):
             return
-        entry = (rank, trace.id, trace)
+        # a trace on disk is read again if it is shown: thousands in full would fill the memory
+        entry = (rank, trace.id, trace.place if isinstance(trace, ScannedTrace) else trace)
         if len(kept) < self._per_kind:
             heapq.heappush(kept, entry)
-        elif rank > kept[0][0]:
+        else:
             heapq.heapreplace(kept, entry)
 
-    def kept(self) -> dict[tuple[str, str], list[Trace]]:
-        """(dataset, outcome) -> traces, best first."""
+    def kept(self) -> dict[tuple[str, str], list[Trace | Place]]:
+        """(dataset, outcome) -> traces, or where they lie, best first."""
         return {key: [trace for _, _, trace in sorted(entries, key=lambda entry: entry[:2], reverse=True)]
                 for key, entries in self._kept.items()}
 
@@ -77,23 +79,14 @@ def share_out(pickers: Mapping[str, Picker], limit: int) -> list[tuple[str, Trac
     dealt: list[tuple[int, int]] = []
     for depth in range(max((len(traces) for _, _, traces in piles), default=0)):
         dealt += [(pile, depth) for pile, (_, _, traces) in enumerate(piles) if depth < len(traces)]
-    return [(piles[pile][0], piles[pile][2][depth]) for pile, depth in sorted(dealt[:limit])]
-
-
-def outcome(trace: Trace) -> str:
-    """`success`, `failure`, `paper only` (wrong, but the paper's grader accepts it) or `ungraded`."""
-    strict, paper = trace.grades.get("strict"), trace.grades.get("paper")
-    if trace.stop == "infrastructure" or strict is None or strict.score is None:
-        return "ungraded"
-    if strict.score == 1.0:
-        return "success"
-    return "paper only" if paper is not None and paper.score == 1.0 else "failure"
+    chosen = [(piles[pile][0], piles[pile][2][depth]) for pile, depth in sorted(dealt[:limit])]
+    return [(stage, item.read() if isinstance(item, Place) else item) for stage, item in chosen]
 
 
 def why(trace: Trace) -> str:
     """One or two sentences on the verdict; empty for a success that needs no words."""
     strict = trace.grades.get("strict")
-    if outcome(trace) == "success":
+    if trace.outcome == "success":
         return strict.detail if strict is not None else ""
     if trace.stop == "infrastructure":
         return f"{_WHY_LABEL['infrastructure']} {trace.error}".strip()
@@ -103,7 +96,7 @@ def why(trace: Trace) -> str:
              "" if trace.submission is None and trace.stop in _WHY_STOP else _WHY_LABEL.get(strict.label, ""), strict.detail]
     if trace.impossible and not did_abstain(trace):
         parts.append("The question has no answer in the data: abstaining would have been right.")
-    if outcome(trace) == "paper only":
+    if trace.outcome == "paper only":
         parts.append("The paper's grader accepts it all the same.")
     said = dict.fromkeys(part.strip() for part in parts if part.strip())
     return " ".join(part if part[-1] in ".!?:" else part + "." for part in said)
@@ -120,10 +113,10 @@ def card(stage: str, trace: Trace, number: int) -> dict[str, Any]:
     return {
         "id": f"episode-{number}", "stage": stage, "dataset": trace.dataset, "slice": trace.slice,
         "category": visible(trace.category), "template": visible(trace.template), "task": trace.task_id,
-        "outcome": outcome(trace), "stop": trace.stop, "error": error_class(trace),
+        "outcome": trace.outcome, "stop": trace.stop, "error": error_class(trace),
         "question": one_line(question, 140) or "(no question text)", "opening": opening, "why": visible(why(trace)),
         "impossible": trace.impossible, "temperature": trace.temperature, "sample": trace.sample, "policy": trace.policy,
-        "seconds": trace.seconds, "tokens": len(trace.tokens.ids) if trace.tokens else trace.completion_tokens,
+        "seconds": trace.seconds, "tokens": trace.context_tokens if trace.context_tokens is not None else trace.completion_tokens,
         "submission": trace.submission["kind"] if trace.submission else "nothing", "sandbox": trace.sandbox,
         "grades": [{"name": name, "score": grade.score, "label": visible(grade.label), "detail": visible(grade.detail, 600)}
                    for name, grade in sorted(trace.grades.items(), reverse=True)],

@@ -15,7 +15,7 @@ from medcopilot.report.format import duration, interval, percent, points
 from medcopilot.report.plots import Dot, curve_plot, rate_plot, share_plot, split_plot
 from medcopilot.report.provenance import flatten
 from medcopilot.report.text import action_parts, highlight, one_line, visible
-from medcopilot.report.trajectories import Picker, outcome, share_out
+from medcopilot.report.trajectories import Picker, share_out
 
 
 def test_hidden_characters_are_written_out():
@@ -57,7 +57,7 @@ def test_the_question_is_the_last_line():
 
 
 def test_outcomes():
-    assert [outcome(trace) for trace in (make_trace(True), make_trace(False), make_trace(False, paper=True), make_trace(None))] == [
+    assert [trace.outcome for trace in (make_trace(True), make_trace(False), make_trace(False, paper=True), make_trace(None))] == [
         "success", "failure", "paper only", "ungraded"]
 
 
@@ -78,7 +78,7 @@ def test_no_kind_starves_when_few_episodes_are_shown():
     picker = Picker(10)
     for trace in make_run(0.5, tasks=200, inflation=0.5):
         picker.offer(trace)
-    kinds = [(trace.dataset, outcome(trace)) for _, trace in share_out({"a": picker}, 6)]
+    kinds = [(trace.dataset, trace.outcome) for _, trace in share_out({"a": picker}, 6)]
     assert len(set(kinds)) == 6
 
 
