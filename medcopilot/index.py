@@ -188,8 +188,9 @@ def _head(line: bytes, path: Path, offset: int) -> tuple[Any, ...] | None:
         counts = [turn.sampled_tokens for turn in head.turns if turn.sampled_tokens is not None]
         tokens = sum(counts) if counts else None
     paper = head.grades.paper.score if head.grades.paper else None
+    strict = head.grades.strict
     return (head.id, head.task_id, head.dataset, head.category, head.template, head.slice, head.sample, head.stop,
-            outcome_of(head.stop, head.grades.strict.score, paper), head.grades.strict.label, head.grades.strict.score, paper, len(head.turns), tokens, head.seconds)
+            outcome_of(head.stop, strict.score, paper), strict.label, strict.score, paper, len(head.turns), tokens, head.seconds)
 
 
 class _open:

@@ -196,7 +196,8 @@ def read_lines(path: Path, torn: list[str] | None, parse: Callable[[bytes, int],
                         torn.append(f"{path} line {number}")
                     return
                 reason = f"{error.error_count()} fields are wrong" if isinstance(error, ValidationError) else str(error)
-                raise UserError(f"{path} line {number}: not a trace ({reason}): delete that line and run the command again") from None
+                raise UserError(f"{path} line {number}: not a trace ({reason}): delete that line and run the command "
+                                "again") from None
             offset += len(line)
 
 

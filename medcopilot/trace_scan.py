@@ -50,8 +50,8 @@ class Place(NamedTuple):
                 handle.seek(self.offset)
                 return parse_line(handle.read(self.size))
         except (OSError, ValueError):
-            raise UserError(f"{self.path} byte {self.offset}: the trace that was there cannot be read: the file has changed; run the "
-                            "command again") from None
+            raise UserError(f"{self.path} byte {self.offset}: the trace that was there cannot be read: the file has changed; run "
+                            "the command again") from None
 
 
 class ScannedTrace(Trace):

@@ -17,6 +17,7 @@ from env.errors import UserError
 from medcopilot import __version__
 from medcopilot.runs import RunFolder
 
+_HEADER = ("version", "code", "gym", "builds")
 _PACKAGES = ("torch", "transformers", "trl", "vllm", "numpy", "scipy")
 
 
@@ -41,7 +42,7 @@ def run_record(folder: Path) -> dict[str, str]:
     record: dict[str, Any] = {"config digest": digest.read_text().strip() if digest.exists() else "", "config": config}
     try:
         header = json.loads((folder / "summary.json").read_text())
-        record.update({name: header[name] for name in ("gym", "builds") if isinstance(header, dict) and name in header})
+        record.update({name: header[name] for name in _HEADER if isinstance(header, dict) and name in header})
     except (OSError, ValueError):
         pass
     return {name: value for name, value in flatten(record) if value not in ("", "None", "[]", "{}")}

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from medcopilot.evaluation.columns import did_abstain
-from medcopilot.evaluation.errors import error_class
+from medcopilot.evaluation.errors import CLASSES, error_class
 from medcopilot.report.text import action_parts, one_line, visible
-from medcopilot.trace import Trace
+from medcopilot.trace import Trace, Turn
 from medcopilot.trace_scan import Place, ScannedTrace
 
 PROMPT_CHARS = 6_000
@@ -56,7 +56,7 @@ class Picker:
         digest = hashlib.blake2b(f"{self._seed}/{trace.task_id}/{trace.sample}".encode(), digest_size=8).digest()
         rank = -int.from_bytes(digest, "big") / 2**64
         kept = self._kept.setdefault((trace.dataset, trace.outcome), [])
-        if len(kept) == self._per_kind and rank <= kept[0][0] or any(entry[1] == trace.id for entry in kept):
+        if (len(kept) == self._per_kind and rank <= kept[0][0]) or any(entry[1] == trace.id for entry in kept):
             return
         # a trace on disk is read again if it is shown: thousands in full would fill the memory
         entry = (rank, trace.id, trace.place if isinstance(trace, ScannedTrace) else trace)
@@ -102,31 +102,40 @@ def why(trace: Trace) -> str:
     return " ".join(part if part[-1] in ".!?:" else part + "." for part in said)
 
 
-def card(stage: str, trace: Trace, number: int) -> dict[str, Any]:
-    """What the template shows of one episode. Text is cleaned here and escaped there."""
+def card(stage: str, trace: Trace, number: int, limit: int | None = None) -> dict[str, Any]:
+    """What the template shows of one episode. Text is cleaned here and escaped there.
+
+    Args:
+        limit: characters of a prompt, a reply or an observation; None: those of a report.
+    """
     opening = []
     for message in trace.messages:
         if message.get("role") == "assistant":
             break
-        opening.append({"role": message.get("role", ""), "text": visible(message.get("content", ""), PROMPT_CHARS)})
+        opening.append({"role": message.get("role", ""), "text": visible(message.get("content", ""), limit or PROMPT_CHARS)})
     question = next((item["text"] for item in reversed(opening) if item["role"] == "user"), "")
+    error = error_class(trace)
     return {
         "id": f"episode-{number}", "stage": stage, "dataset": trace.dataset, "slice": trace.slice,
         "category": visible(trace.category), "template": visible(trace.template), "task": trace.task_id,
-        "outcome": trace.outcome, "stop": trace.stop, "error": error_class(trace),
+        "outcome": trace.outcome, "stop": trace.stop, "error": error,
+        "meaning": CLASSES.get(error, ""),
         "question": one_line(question, 140) or "(no question text)", "opening": opening, "why": visible(why(trace)),
         "impossible": trace.impossible, "temperature": trace.temperature, "sample": trace.sample, "policy": trace.policy,
         "seconds": trace.seconds, "tokens": trace.context_tokens if trace.context_tokens is not None else trace.completion_tokens,
         "submission": trace.submission["kind"] if trace.submission else "nothing", "sandbox": trace.sandbox,
         "grades": [{"name": name, "score": grade.score, "label": visible(grade.label), "detail": visible(grade.detail, 600)}
                    for name, grade in sorted(trace.grades.items(), reverse=True)],
-        "turns": [_turn(turn) for turn in trace.turns],
+        "turns": [_turn(turn, limit or OBSERVATION_CHARS) for turn in trace.turns],
     }
 
 
-def _turn(turn: Any) -> dict[str, Any]:
-    run = turn.execution or {}
+def _turn(turn: Turn, limit: int) -> dict[str, Any]:
+    run, reply = turn.execution or {}, turn.reply.strip()
+    # an action alone is shown as what it does; what was said around it, the reasoning, is shown as it came
+    said = "" if turn.action is None or (reply.startswith("{") and reply.endswith("}")) else visible(reply, limit)
     return {"action": turn.action or "unreadable reply", "problem": turn.problem, "tokens": turn.sampled_tokens,
             "seconds": turn.generate_seconds + turn.env_seconds, "status": run.get("status", ""),
+            "said": said,
             "parts": action_parts(turn.action, turn.params, turn.reply),
-            "observation": visible(turn.observation, OBSERVATION_CHARS), "guard": visible(turn.guard)}
+            "observation": visible(turn.observation, limit), "guard": visible(turn.guard)}

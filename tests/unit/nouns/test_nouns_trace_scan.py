@@ -70,7 +70,7 @@ def test_a_scan_says_where_a_trace_lies_and_what_is_wrong(tmp_path):
     assert [trace.id for trace in scan_traces(shard, torn)] == ["a", "b", "c"]
     assert torn == [f"{shard} line 4"]
     shard.write_bytes(whole + whole[:50] + b"\n")
-    with pytest.raises(UserError, match="line 4: not a trace .* delete that line"):
+    with pytest.raises(UserError, match=r"line 4: not a trace .* delete that line"):
         list(run.scan())
     shard.write_bytes(whole.replace(b'"version":1', b'"version":9'))
     with pytest.raises(UserError, match="line 1: trace version 9 is not 1"):
