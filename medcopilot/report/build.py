@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from env.errors import AgreementError, UserError
 from env.files import atomic_write
+from medcopilot.code_record import code_record
 from medcopilot.leaderboard.board import make_board
 from medcopilot.report import provenance, sections
 from medcopilot.report.comparable import conditions, warnings
@@ -109,7 +110,7 @@ def _render(stages: list[Stage], title: str, extra: dict[str, Any], trajectories
         comparisons=extra["comparisons"] if "comparisons" in extra else sections.comparisons(stages),
         curves=sections.curves(stages, extra), breakdowns=sections.breakdowns(stages),
         errors=sections.errors(stages, datasets), notes=list(extra.get("notes", [])),
-        cards=cards, withheld=withheld, code=provenance.code_record(),
+        cards=cards, withheld=withheld, code=code_record(),
         given=dict(provenance.flatten(extra["provenance"])) if extra.get("provenance") else {},
         records=records)
 
