@@ -124,10 +124,10 @@ def _data(records: Sequence[Mapping[str, str]], dataset: str) -> str:
     texts = set()
     for record in records:
         for prefix in (f"builds.{dataset}.", f"config.builds.{dataset}."):
-            parts = {key.removeprefix(prefix): value for key, value in record.items() if key.startswith(prefix)}
+            parts = {key.removeprefix(prefix): value for key, value in record.items() if key.startswith(prefix) and value != "null"}
             if parts:
                 source = parts.pop("source", "")
-                texts.add(", ".join(["its own files" if source and source != "null" else "twin",
+                texts.add(", ".join(["its own files" if source else "twin",
                                      *(f"{key.removeprefix('options.')} {value}" for key, value in sorted(parts.items()))]))
                 break
     return "; ".join(sorted(texts)) or UNKNOWN
