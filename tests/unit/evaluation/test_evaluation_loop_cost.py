@@ -60,7 +60,8 @@ def test_unknown_tokens_stay_unknown_and_no_loops_are_no_row():
     assert (watched.episodes, watched.guarded, watched.saved) == (0, 1, 0)
 
 
-OBSERVATIONS = ("", " ", "a b", "a  b\n", " a b c", "<x at 0x7f00aabbccdd> b", "<x at 0x7f00aabbccee> b", "a 0xdeadbeef", "a 0xdeadbeff")
+OBSERVATIONS = ("", " ", "a b", "a  b\n", " a b c", "<x at 0x7f00aabbccdd> b", "<x at 0x7f00aabbccee> b", "a 0xdeadbeef",
+                "a 0xdeadbeff")
 PROGRAMS = ("print(1)", "print( 1 )  # again", "print(2)", "not python (")
 
 

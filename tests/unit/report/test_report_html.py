@@ -224,11 +224,11 @@ def test_any_text_gives_a_page_without_hidden_characters(page_of, text):
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]", page)
 
 
-def test_ten_runs_have_a_board_a_heat_map_and_folded_categories(page_of):
-    runs = {f"run {i}": [make_trace(task % 10 < i, id=f"{i}-{task}-{sample}", task_id=f"task-{task}", sample=sample,
+def test_runs_have_a_board_a_heat_map_and_folded_categories(page_of):
+    runs = {f"run {i}": [make_trace(task % 4 < i, id=f"{i}-{task}-{sample}", task_id=f"task-{task}", sample=sample,
                                     dataset=f"set-{task % 12}", category=f"set-{task % 12} category {task // 12}",
                                     cluster=f"c/{task % 25}", temperature=0.6)
-                         for task in range(150) for sample in range(2)] for i in range(10)}
+                         for task in range(150) for sample in range(2)] for i in range(3)}
     text = page_of(runs, trajectories=0)
     page = Page(text)
     assert page.problems == []
@@ -239,10 +239,10 @@ def test_ten_runs_have_a_board_a_heat_map_and_folded_categories(page_of):
     assert len(folds) == 13
     assert not any("open" in item for item in folds), "150 categories are folded"
     board = text[text.index('id="board"'):text.index('id="headline"')]
-    assert re.findall(r'<th scope="row"><bdi>(run \d)</bdi>', board) == [f"run {i}" for i in range(9, -1, -1)]
-    assert "45 pairs were compared" in board
+    assert re.findall(r'<th scope="row"><bdi>(run \d)</bdi>', board) == ["run 2", "run 1", "run 0"]
+    assert "3 pairs were compared" in board
     assert 'aria-label="Pass@K of all runs, over K rollouts, drawn: run 0 from 0.0' in text
-    assert "Pass@K, exchangeable (first 8 runs)" in text
+    assert "Pass@K, exchangeable<" in text
     assert 'id="warnings"' not in text, "the same tasks, temperature and protocol: nothing to warn of"
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trace_factory import make_run, make_trace
 
-from medcopilot.report import metrics, sections
+from medcopilot.report import metrics, scaling, sections
 from medcopilot.report.format import duration, interval, percent, points
 from medcopilot.report.plots import Dot, curve_plot, rate_plot, share_plot, split_plot
 from medcopilot.report.provenance import flatten
@@ -147,3 +147,12 @@ def test_numbers_for_readers():
 
 def test_nested_records_become_dotted_names():
     assert dict(flatten({"a": {"b": 1, "c": "x"}, "d": [1, 2], "e": {}})) == {"a.b": "1", "a.c": "x", "d": "[1, 2]", "e": "{}"}
+
+
+def test_curves_of_many_runs_are_told_apart_without_colour():
+    point = SimpleNamespace(k=1, pass_at_k=SimpleNamespace(value=0.5, ci_low=None, ci_high=None), best_at_k=None)
+    curve = SimpleNamespace(points=[point], scheme="exchangeable", temperature=0.6)
+    found = scaling.runs_figure({f"run {i}": curve for i in range(12)}, "pass_at_k")
+    assert [line.name for line in found.lines] == [f"run {i}" for i in range(8)]
+    assert len({scaling._MARKS[line.style] for line in found.lines}) == 8
+    assert scaling.runs_figure({"a": curve}, "best_at_k") is None
