@@ -68,12 +68,14 @@ def name_runs(paths: Sequence[Path]) -> dict[str, Path]:
     Raises:
         UserError: one folder is there twice.
     """
-    for say in (lambda path: path.name, lambda path: f"{path.parent.name}/{path.name}", str):
-        names = [say(path) for path in paths]
-        if len(set(names)) == len(paths):
-            return dict(zip(names, paths, strict=True))
-    twice = next(path for path in paths if list(paths).count(path) > 1)
-    raise UserError(f"{twice} is given twice: name every run once")
+    forms = [(path.name, path.name and f"{path.parent.name}/{path.name}", str(path)) for path in paths]
+    named = {}
+    for path, own in zip(paths, forms, strict=True):
+        name = next((form for level, form in enumerate(own) if form and [other[level] for other in forms].count(form) == 1), None)
+        if name is None:
+            raise UserError(f"{path} is given twice: name every run once")
+        named[name] = path
+    return named
 
 
 def _check(named: Mapping[str, Source]) -> None:
@@ -81,10 +83,12 @@ def _check(named: Mapping[str, Source]) -> None:
     seen: dict[Path, Path] = {}
     for source in named.values():
         for path in [source] if isinstance(source, Path) else source if isinstance(source, Sequence) else []:
-            if isinstance(path, Path):
-                RunFolder.open(path)
-                if (before := seen.setdefault(path.resolve(), path)) is not path:
-                    raise UserError(f"{path} and {before} are the same run, given twice: name every run once")
+            if not isinstance(path, Path):
+                continue
+            RunFolder.open(path)
+            if path.resolve() in seen:
+                raise UserError(f"{path} and {seen[path.resolve()]} are the same run, given twice: name every run once")
+            seen[path.resolve()] = path
 
 
 def _render(stages: list[Stage], title: str, extra: dict[str, Any], trajectories: int,

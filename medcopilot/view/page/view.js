@@ -26,7 +26,7 @@
   function facets() {
     const run = runs[Number(form.run.value)];
     for (const name of ["outcome", "dataset", "category", "stop", "label", "slice"]) {
-      fill(form[name], (run.facets[name] || []).map(([value, count]) => [value, `${value} (${count})`]), "all");
+      fill(form[name], (run.facets[name] || []).filter(([value]) => value).map(([value, count]) => [value, `${value} (${count})`]), "all");
     }
   }
 
