@@ -89,7 +89,7 @@ class RunFolder:
             yield from read_traces(shard)
 
     def scan(self, torn: list[str] | None = None) -> Iterator[ScannedTrace]:
-        """The same without their token lists, at a quarter of the cost; torn last lines are reported through `torn`."""
+        """The same without their token lists, which training alone reads; torn last lines are reported through `torn`."""
         for shard in sorted(self.traces_dir.glob("*.jsonl")):
             yield from scan_traces(shard, torn)
 

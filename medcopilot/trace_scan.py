@@ -1,5 +1,5 @@
-"""Traces without their token lists, for everything that counts, searches and draws: three quarters of a shard are token ids, masks
-and logprobs, which training alone reads.
+"""Traces without their token lists, for everything that counts, searches and draws: token ids, masks and logprobs are often the
+larger part of a shard, and training alone reads them.
 
 Promises: all fields but `tokens` are those that `read_traces` gives, checked as there; how many tokens there were, and how many of
 them were sampled, is known all the same; a shard is never in memory as a whole. The lists are cut out of the line before it is

@@ -85,7 +85,8 @@ def test_rows_filters_and_text_search(page, viewer):
     page.get_by_text("1 of 301 episodes").wait_for()
     assert "evil" not in page.title()
     page.locator("#one").get_by_text("needle in a haystack").wait_for()
-    page.wait_for_function("[...(CSS.highlights.get('found') || [])].map(String).includes('größer als \"zwei\"')")
+    expect(page.locator("#places")).to_contain_text("found in 1 place")  # the observation
+    assert page.evaluate("[...CSS.highlights.get('found')].map(String)") == ['größer als "zwei"']
     page.get_by_role("searchbox", name="Text").fill("no such words anywhere")
     page.get_by_text("No episode matches the filter.").wait_for()
     expect(rows).to_have_count(0)

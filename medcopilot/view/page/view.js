@@ -112,7 +112,7 @@
   let places = [], place = -1;
   function mark(pane) {
     // what was searched for, also across the spans of highlighted code: ranges, so that the page itself stays as it is
-    if (pane === one) { places = []; place = -1; }
+    if (pane === one) { places = []; place = -1; $("places").textContent = ""; }
     const wanted = form.text.value;
     if (!("highlights" in CSS)) return;
     if (pane === one) CSS.highlights.delete("found");
@@ -136,6 +136,8 @@
     const before = [...(CSS.highlights.get("found") || [])];
     if (found.length) CSS.highlights.set("found", new Highlight(...before, ...found));
     places = places.concat(found);
+    $("places").textContent = places.length === 1 ? "found in 1 place of what is shown"
+      : `found in ${places.length} places of what is shown; n: the next`;
     if (pane === one) next();
   }
 
