@@ -60,17 +60,19 @@ def conditions(stages: Sequence[Stage], records: Mapping[str, Sequence[tuple[str
 
 def warnings(stages: Sequence[Stage], found: Sequence[Condition]) -> list[str]:
     """What a reader has to know before comparing rows."""
-    said = []
+    said, lacking = [], []
     for stage in stages:
         graded, count = int(stage.columns.graded.sum()), len(stage.columns)
         if not graded:
             said.append(f"{stage.name}: none of its {count:,} episodes is graded, so it has no rate: sample it with grading, or "
                         "see under Errors what failed.")
         elif graded < count:
-            said.append(f"{stage.name}: {count - graded:,} of {count:,} episodes are not graded and count in no rate; the same "
-                        "`medcopilot sample` command plays them again.")
+            lacking.append(f"{stage.name} {count - graded:,} of {count:,}")
         if len(stage.facts["policy"]) > 1:
             said.append(f"{stage.name} mixes policies ({', '.join(sorted(stage.facts['policy']))}): its rates are of none of them.")
+    if lacking:
+        said.append(f"Episodes that are not graded count in no rate ({', '.join(lacking)}); the command that sampled them plays them "
+                    "again.")
     if len(stages) < 2:
         return said
     said += _tasks(stages)
