@@ -70,7 +70,7 @@ class RunFolder:
         """
         path = Path(path)
         if not path.exists():
-            raise UserError(f"{path}: there is no such folder: give the run folder that `medcopilot sample` wrote")
+            raise UserError(f"{path} is not a run folder (it does not exist): give the folder that `medcopilot sample` wrote")
         if not (path / "config.json").exists():
             raise UserError(f"{path} is not a run folder (no config.json): give the folder that `medcopilot sample` wrote")
         return cls(path)

@@ -71,8 +71,8 @@ def warnings(stages: Sequence[Stage], found: Sequence[Condition]) -> list[str]:
         if len(stage.facts["policy"]) > 1:
             said.append(f"{stage.name} mixes policies ({', '.join(sorted(stage.facts['policy']))}): its rates are of none of them.")
     if lacking:
-        said.append(f"Episodes that are not graded count in no rate ({', '.join(lacking)}); the command that sampled them plays them "
-                    "again.")
+        said.append(f"Episodes that are not graded count in no rate ({', '.join(lacking)}); the command that sampled them plays "
+                    "them again.")
     if len(stages) < 2:
         return said
     said += _tasks(stages)

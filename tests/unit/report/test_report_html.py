@@ -306,7 +306,7 @@ def test_runs_given_twice_or_missing_are_one_sentence(tmp_path):
         build_report({"a": run, "b": tmp_path / "deep" / ".." / "run"}, tmp_path / "r.html")
     with pytest.raises(UserError, match="the same run, given twice"):
         build_report({"a": run, "b": run}, tmp_path / "r.html")
-    with pytest.raises(UserError, match="there is no such folder"):
+    with pytest.raises(UserError, match="it does not exist"):
         build_report([run, tmp_path / "gone"], tmp_path / "r.html")
     with pytest.raises(UserError, match="not a run folder"):
         build_report([tmp_path], tmp_path / "r.html")
