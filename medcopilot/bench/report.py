@@ -27,8 +27,6 @@ from urllib.parse import urlsplit
 from env.errors import InfrastructureError
 from medcopilot.bench.made_traces import join_runs, make_runs
 
-AIMS = {"cpu_s": 20.0, "rss_mib": 1024.0, "page_ms": 1000.0}
-"""At most: of a report (`cpu_s`, for want of a quiet machine, and `rss_mib`) and of the viewer's page."""
 _COMMAND = (sys.executable, "-m", "medcopilot.cli.main")
 _PATIENCE = 600.0
 
