@@ -57,7 +57,7 @@ def write_report(out: Path, stages: Sequence[str], seconds: dict[str, float], sc
 
 
 def _read(out: Path, *names: str) -> Columns:
-    return columns(trace for name in names for trace in RunFolder.open(out / "eval" / name).traces())
+    return columns(trace for name in names for trace in RunFolder.open(out / "eval" / name).scan())
 
 
 def _chance(path: Path) -> dict[str, float]:

@@ -8,12 +8,12 @@ Does not cover: the guard itself (`medcopilot.agent.loop_guard`), and what an ag
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import nan
 from typing import NamedTuple
 
 from medcopilot.trace import Trace, Turn
-from rewards.loops import LoopDetector, Step, find_loops
+from rewards.loops import LONGEST_PERIOD, LoopDetector, Step, find_loops
 
 _TEXTS = {"code_execution": "code", "terminal": "command", "debugging": "code"}
 """Which parameter holds what is run."""
@@ -48,11 +48,24 @@ def step_of(turn: Turn) -> Step:
 
 def looping_turns(trace: Trace) -> dict[int, int]:
     """Turns that only repeat earlier ones (counted from 0) with the period of their loop."""
+    if not _may_loop(trace.turns):
+        return {}
     steps = [step_of(turn) for turn in trace.turns]
     # programs are parsed only where actions and observations alone would make a loop: few episodes
     if not find_loops(Step(step.action, "", step.observation) for step in steps):
         return {}
     return find_loops(steps)
+
+
+def _may_loop(turns: Sequence[Turn]) -> bool:
+    """Whether any turn resembles one that a loop's period could put before it, by its action and by the first and the last word of
+    its observation: most episodes hold no such pair, and reading their observations whole takes most of a report's time."""
+    def word(parts: list[str], at: int) -> str:
+        # of two equal observations one may show another memory address
+        return "" if not parts or "0x" in parts[at] else parts[at]
+
+    keys = [(turn.action, word(turn.observation.split(None, 1), 0), word(turn.observation.rsplit(None, 1), -1)) for turn in turns]
+    return any(keys[turn] in keys[max(0, turn - LONGEST_PERIOD) : turn] for turn in range(1, len(keys)))
 
 
 def guard_effect(trace: Trace) -> GuardEffect:

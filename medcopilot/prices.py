@@ -6,6 +6,7 @@ Does not cover: discounts for cached prompts or batches.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -27,6 +28,11 @@ class Price(BaseModel):
     def of(self, prompt_tokens: int, completion_tokens: int) -> float:
         """US dollars."""
         return (prompt_tokens * self.input + completion_tokens * self.output) / 1e6
+
+
+def price_of(prices: Mapping[str, Price], policy: str) -> Price | None:
+    """A policy's price, by its name with or without the kind before its colon."""
+    return prices.get(policy) or prices.get(policy.partition(":")[2])
 
 
 _TABLE = TypeAdapter(dict[str, Price])

@@ -25,6 +25,7 @@ from env.errors import UserError
 from env.files import atomic_write
 from medcopilot.index import TraceIndex
 from medcopilot.trace import Trace, read_traces, write_line
+from medcopilot.trace_scan import ScannedTrace, scan_traces
 
 
 def config_digest(config: dict[str, Any]) -> str:
@@ -68,6 +69,8 @@ class RunFolder:
             UserError: not a run folder.
         """
         path = Path(path)
+        if not path.exists():
+            raise UserError(f"{path} is not a run folder (it does not exist): give the folder that `medcopilot sample` wrote")
         if not (path / "config.json").exists():
             raise UserError(f"{path} is not a run folder (no config.json): give the folder that `medcopilot sample` wrote")
         return cls(path)
@@ -84,6 +87,11 @@ class RunFolder:
         """All traces of all shards, in shard order. Torn last lines are left out."""
         for shard in sorted(self.traces_dir.glob("*.jsonl")):
             yield from read_traces(shard)
+
+    def scan(self, torn: list[str] | None = None) -> Iterator[ScannedTrace]:
+        """The same without their token lists, which training alone reads; torn last lines are reported through `torn`."""
+        for shard in sorted(self.traces_dir.glob("*.jsonl")):
+            yield from scan_traces(shard, torn)
 
     @property
     def index(self) -> TraceIndex:

@@ -7,9 +7,9 @@ Promises: one JSON object per line; `version` says how to read it; token ids are
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -21,6 +21,20 @@ TRACE_VERSION = 1
 Stop = Literal["submit", "turns", "context", "loop", "success", "no_reply", "infrastructure"]
 """`loop`: the online loop guard ended it, graded as it stands. `success`: protocol `paper`, first correct execution.
 `infrastructure`: masked, never scored."""
+
+
+Outcome = Literal["success", "failure", "paper only", "ungraded"]
+"""`paper only`: wrong, but the paper's grader accepts it."""
+_Read = TypeVar("_Read")
+
+
+def outcome_of(stop: str, strict: float | None, paper: float | None) -> Outcome:
+    """What an episode came to, from how it ended and its two scores (None: not graded). The only place of this rule."""
+    if stop == "infrastructure" or strict is None:
+        return "ungraded"
+    if strict == 1.0:
+        return "success"
+    return "paper only" if paper == 1.0 else "failure"
 
 
 class _Model(BaseModel):
@@ -130,6 +144,22 @@ class Trace(_Model):
     def graded(self) -> bool:
         return self.grades["strict"].score is not None
 
+    @property
+    def outcome(self) -> Outcome:
+        """See `outcome_of`."""
+        strict, paper = self.grades.get("strict"), self.grades.get("paper")
+        return outcome_of(self.stop, strict.score if strict else None, paper.score if paper else None)
+
+    @property
+    def context_tokens(self) -> int | None:
+        """Length of the whole conversation; None for endpoints that do not hand out ids."""
+        return len(self.tokens.ids) if self.tokens is not None else None
+
+    @property
+    def sampled_tokens(self) -> int | None:
+        """What the policy sampled, by the mask."""
+        return sum(self.tokens.mask) if self.tokens is not None else None
+
 
 def write_line(trace: Trace) -> str:
     """The trace as one line of JSON, newline included."""
@@ -142,24 +172,47 @@ def read_traces(path: Path, torn: list[str] | None = None) -> Iterator[Trace]:
     Raises:
         UserError: any other malformed line, with its number and the cure.
     """
+    return read_lines(path, torn, lambda line, _: parse_line(line))
+
+
+def read_lines(path: Path, torn: list[str] | None, parse: Callable[[bytes, int], _Read]) -> Iterator[_Read]:
+    """`parse(line, byte offset)` of every line of a shard, which is never in memory as a whole; errors as of `read_traces`."""
     try:
-        data = path.read_bytes()
+        handle = path.open("rb")
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): check the path of the trace file") from None
-    lines = data.split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            if not isinstance(row, dict) or row.get("version") != TRACE_VERSION:
-                raise UserError(f"{path} line {number}: trace version {row.get('version') if isinstance(row, dict) else None!r} "
-                                f"is not {TRACE_VERSION}: sample again with this version of medcopilot")
-            yield Trace(**row)
-        except ValueError as error:
-            if number == len(lines):  # no newline after it: the writer was stopped in mid-line
-                if torn is not None:
-                    torn.append(f"{path} line {number}")
-                return
-            reason = f"{error.error_count()} fields are wrong" if isinstance(error, ValidationError) else str(error)
-            raise UserError(f"{path} line {number}: not a trace ({reason}): delete that line and run the command again") from None
+    offset = 0
+    with handle:
+        for number, line in enumerate(handle, start=1):
+            try:
+                if line.strip():
+                    yield parse(line, offset)
+            except _OtherVersion as error:
+                raise UserError(f"{path} line {number}: trace version {error.version!r} is not {TRACE_VERSION}: sample again with "
+                                "this version of medcopilot") from None
+            except ValueError as error:
+                if not line.endswith(b"\n"):  # the writer was stopped in mid-line
+                    if torn is not None:
+                        torn.append(f"{path} line {number}")
+                    return
+                reason = f"{error.error_count()} fields are wrong" if isinstance(error, ValidationError) else str(error)
+                raise UserError(f"{path} line {number}: not a trace ({reason}): delete that line and run the command "
+                                "again") from None
+            offset += len(line)
+
+
+def parse_line(line: bytes) -> Trace:
+    """One trace.
+
+    Raises:
+        ValueError: not a trace of this version.
+    """
+    row = json.loads(line)
+    if not isinstance(row, dict) or row.get("version") != TRACE_VERSION:
+        raise _OtherVersion(row.get("version") if isinstance(row, dict) else None)
+    return Trace(**row)
+
+
+class _OtherVersion(Exception):
+    def __init__(self, version: Any) -> None:
+        self.version = version

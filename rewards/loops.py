@@ -14,6 +14,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 LONGEST_PERIOD = 4
@@ -75,6 +76,7 @@ def signature(step: Step) -> str:
     return hashlib.blake2b(json.dumps(body).encode(), digest_size=16).hexdigest()
 
 
+@lru_cache(maxsize=64)  # an episode is looked at several times, and its programs repeat
 def normal_program(program: str, language: str = "python") -> str:
     """A form that programs share when they differ in formatting only.
 

@@ -68,7 +68,7 @@ def _board(config: Any, broken: dict[str, str], resamples: int) -> Any:
             if entry.name not in broken:
                 notes.append(f"{entry.name} has not been sampled yet.")
             continue
-        cols = columns(RunFolder.open(folder).traces())
+        cols = columns(RunFolder.open(folder).scan())
         if not len(cols):
             notes.append(f"{entry.name} has no episode yet.")
             continue

@@ -190,11 +190,10 @@ def _loops(trace: Trace) -> tuple[float, ...]:
 def _completion(trace: Trace, sampled: float) -> float:
     if trace.completion_tokens is not None:
         return trace.completion_tokens
-    if trace.tokens is not None:
-        return sum(trace.tokens.mask)
-    return sampled or np.nan
+    known = trace.sampled_tokens
+    return known if known is not None else sampled or np.nan
 
 
 def _context(trace: Trace) -> float:
-    """Length of the whole conversation; unknown for endpoints that do not hand out ids."""
-    return len(trace.tokens.ids) if trace.tokens is not None else np.nan
+    known = trace.context_tokens
+    return known if known is not None else np.nan

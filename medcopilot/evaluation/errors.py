@@ -119,10 +119,15 @@ def _run_of(trace: Trace, given: Mapping[str, Any]) -> Turn | None:
     program, language = given.get("program"), str(given.get("language", "python"))
     if not isinstance(program, str):
         return None
-    wanted = normal_program(program, language)
+    wanted = ""
     for turn in reversed(trace.turns):
-        same = turn.execution is not None and str(turn.params.get("language", "python")) == language
-        if same and normal_program(str(turn.params.get("code", "")), language) == wanted:
+        if turn.execution is None or str(turn.params.get("language", "python")) != language:
+            continue
+        code = str(turn.params.get("code", ""))
+        if code == program:
+            return turn
+        wanted = wanted or normal_program(program, language)  # costs a parse, which most episodes do not need
+        if normal_program(code, language) == wanted:
             return turn
     return None
 

@@ -24,7 +24,7 @@ from medcopilot.evaluation.suites import Suite, suites
 from medcopilot.evaluation.summary import Summary, summarise
 from medcopilot.evaluation.training import Checkpoint, training_curve
 from medcopilot.runs import RunFolder
-from medcopilot.trace import Trace, read_traces
+from medcopilot.trace import Trace
 
 
 def run_name(path: Path, among: Iterable[Path]) -> str:
@@ -130,7 +130,6 @@ def write_summary(folder: Path, name: str, found: Evaluation) -> None:
 
 def _traces(folder: Path, tell: Callable[[str], None]) -> Iterator[Trace]:
     torn: list[str] = []
-    for shard in sorted(RunFolder.open(folder).traces_dir.glob("*.jsonl")):
-        yield from read_traces(shard, torn)
+    yield from RunFolder.open(folder).scan(torn)
     for place in torn:
         tell(f"{place}: the last line is torn and was left out; the same `medcopilot sample` command plays it again")

@@ -172,11 +172,12 @@ def group(cols: Columns, *, resamples: int = RESAMPLES, seed: int = 0) -> Group:
         abstention = Abstention(impossible=int(impossible.sum()), abstained=int(abstained.sum()),
                                 correct=int((impossible & abstained).sum()), precision=rate(cols.impossible, abstained),
                                 recall=rate(cols.abstained, impossible))
+    whole = rate(strict, graded)
     return Group(traces=len(cols), tasks=len(np.unique(cols.task)), ungraded=_counts(cols.label[~graded]),
-                 strict=rate(strict, graded), paper=rate(paper, both),
+                 strict=whole, paper=rate(paper, both),
                  inflation=float(paper[both].mean() - strict[both].mean()) if both.any() else None,
                  floor=float(strict.mean()) if len(cols) else None, mean_score=_mean(cols.strict[graded]),
-                 answerable=rate(strict, graded & ~cols.impossible), abstention=abstention)
+                 answerable=rate(strict, graded & ~cols.impossible) if impossible.any() else whole, abstention=abstention)
 
 
 def behaviour(cols: Columns) -> Behaviour:

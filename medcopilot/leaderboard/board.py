@@ -22,7 +22,7 @@ from medcopilot.evaluation.intervals import RESAMPLES
 from medcopilot.evaluation.suites import suites
 from medcopilot.evaluation.summary import Group, group
 from medcopilot.leaderboard.published import NOTE, ROWS, Published
-from medcopilot.prices import Price
+from medcopilot.prices import Price, price_of
 
 
 class Row(BaseModel):
@@ -94,7 +94,7 @@ def _row(name: str, cols: Columns, rank: int, prices: Mapping[str, Price], resam
     graded = cols.where(cols.graded)
     parts = suites(cols, resamples=100, seed=seed)  # of these only the means are shown
     policy = str(cols.policy[0]) if len(cols) else ""
-    price = prices.get(policy) or prices.get(policy.partition(":")[2])
+    price = price_of(prices, policy)
     sampled, prompt = cols.measure("completion_tokens"), cols.measure("prompt_tokens")
     known = len(cols) > 0 and not np.isnan(sampled + prompt).any()
     cost = price.of(int(prompt.sum()), int(sampled.sum())) if price is not None and known else None

@@ -20,10 +20,17 @@ from markupsafe import Markup
 
 from env.errors import AgreementError, UserError
 from env.files import atomic_write
+from medcopilot.code_record import code_record
+from medcopilot.leaderboard.board import make_board
 from medcopilot.report import provenance, sections
+from medcopilot.report.comparable import conditions, warnings
+from medcopilot.report.cost import costs
 from medcopilot.report.pages import environment
 from medcopilot.report.stage import Source, Stage, headline_group, headline_slice, read_stage
 from medcopilot.report.trajectories import card, share_out
+from medcopilot.runs import RunFolder
+
+EXTRAS = ("metrics", "chance", "comparisons", "notes", "provenance", "prices")
 
 
 def build_report(runs: Sequence[Path] | Mapping[str, Source], out: Path, title: str = "Med-Copilot report",
@@ -36,29 +43,52 @@ def build_report(runs: Sequence[Path] | Mapping[str, Source], out: Path, title: 
             is the order of training: each is compared with the one before it.
         extra: any of `metrics` (label -> JSON-lines file, folder, or rows), `chance` (dataset, or `all` -> fraction),
             `comparisons` (label -> row as from `evaluation.stages.comparison`; replaces the computed ones), `notes` (sentences),
-            `provenance` (name -> value).
+            `provenance` (name -> value), `prices` (model -> `medcopilot.prices.Price`).
         trajectories: at most how many episodes are shown in full.
         tell: called with a sentence for each dataset whose episodes are left out, and with the cure.
 
     Raises:
-        UserError: a folder is not a run, or holds no traces.
+        UserError: a folder is not a run, is given twice, or holds no traces.
     """
     given = dict(extra or {})
-    unknown = set(given) - {"metrics", "chance", "comparisons", "notes", "provenance"}
-    if unknown:
-        raise UserError(f"report: unknown extra {sorted(unknown)[0]!r}: give metrics, chance, comparisons, notes or provenance")
-    named = dict(runs) if isinstance(runs, Mapping) else {_name(path, runs): path for path in runs}
+    if unknown := set(given) - set(EXTRAS):
+        raise UserError(f"report: unknown extra {sorted(unknown)[0]!r}: give {', '.join(EXTRAS[:-1])} or {EXTRAS[-1]}")
+    named = dict(runs) if isinstance(runs, Mapping) else name_runs(runs)
     if not named:
         raise UserError("report: no runs given: name at least one run folder")
+    _check(named)
     stages = [read_stage(name, source, trajectories, seed) for name, source in named.items()]
     atomic_write(out, _render(stages, title, given, trajectories, tell))
     return out
 
 
-def _name(path: Path, among: Sequence[Path]) -> str:
-    """The folder's name, with its parent's where two are called alike."""
-    twins = [other for other in among if other.name == path.name]
-    return path.name if len(twins) == 1 else f"{path.parent.name}/{path.name}"
+def name_runs(paths: Sequence[Path]) -> dict[str, Path]:
+    """Each folder's name, with its parent's or as a whole path where two would be called alike.
+
+    Raises:
+        UserError: one folder is there twice.
+    """
+    forms = [(path.name, path.name and f"{path.parent.name}/{path.name}", str(path)) for path in paths]
+    named = {}
+    for path, own in zip(paths, forms, strict=True):
+        name = next((form for level, form in enumerate(own) if form and [other[level] for other in forms].count(form) == 1), None)
+        if name is None:
+            raise UserError(f"{path} is given twice: name every run once")
+        named[name] = path
+    return named
+
+
+def _check(named: Mapping[str, Source]) -> None:
+    """No folder counts twice, and every folder is a run, before the first is read."""
+    seen: dict[Path, Path] = {}
+    for source in named.values():
+        for path in [source] if isinstance(source, Path) else source if isinstance(source, Sequence) else []:
+            if not isinstance(path, Path):
+                continue
+            RunFolder.open(path)
+            if path.resolve() in seen:
+                raise UserError(f"{path} and {seen[path.resolve()]} are the same run, given twice: name every run once")
+            seen[path.resolve()] = path
 
 
 def _render(stages: list[Stage], title: str, extra: dict[str, Any], trajectories: int,
@@ -67,7 +97,9 @@ def _render(stages: list[Stage], title: str, extra: dict[str, Any], trajectories
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     cards, withheld = _cards(stages, trajectories, tell)
     datasets = sorted({name for stage in stages for name in stage.summary.datasets})
-    chance = extra.get("chance", {})
+    chance, prices = extra.get("chance", {}), extra.get("prices", {})
+    records = {stage.name: [(str(path), provenance.run_record(path)) for path in stage.folders] for stage in stages}
+    found = conditions(stages, records)
     return environment().get_template("report.html.jinja").render(
         title=title, created=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), stages=stages, datasets=datasets,
         episodes=sum(len(stage.columns) + sum(map(len, stage.hotter.values())) for stage in stages),
@@ -76,13 +108,15 @@ def _render(stages: list[Stage], title: str, extra: dict[str, Any], trajectories
         # our own two files, the only text of the page that is not escaped
         style=Markup(style), script=Markup(script), script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         panels=sections.panels(stages, datasets, chance), chance=chance, heat=sections.heat(stages, datasets),
-        scaled=sections.scaled(stages),
+        scaled=sections.scaled(stages), together=sections.scaled_together(stages), costs=costs(stages, prices),
+        board=make_board({stage.name: stage.columns for stage in stages}, prices=prices, reference=False)
+        if len(stages) > 1 else None, conditions=found, warnings=warnings(stages, found),
         comparisons=extra["comparisons"] if "comparisons" in extra else sections.comparisons(stages),
         curves=sections.curves(stages, extra), breakdowns=sections.breakdowns(stages),
         errors=sections.errors(stages, datasets), notes=list(extra.get("notes", [])),
-        cards=cards, withheld=withheld, code=provenance.code_record(),
+        cards=cards, withheld=withheld, code=code_record(),
         given=dict(provenance.flatten(extra["provenance"])) if extra.get("provenance") else {},
-        records={stage.name: [(str(path), provenance.run_record(path)) for path in stage.folders] for stage in stages})
+        records=records)
 
 
 def _cards(stages: list[Stage], limit: int, tell: Callable[[str], None]) -> tuple[list[dict[str, Any]], list[str]]:

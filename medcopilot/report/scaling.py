@@ -7,7 +7,7 @@ Does not cover: the numbers (`medcopilot.evaluation.scaling`, `training`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,8 +21,10 @@ from medcopilot.report.format import percent
 MEASURES = {"pass_at_k": "Pass@K", "best_at_k": "Best@K, verifier", "majority_at_k": "majority@K", "random": "random choice"}
 _FIXED = ("#1f6f8b", "#1d7044", "#7a5aa6", "#8a9299")
 _THEMED = (plots._STRICT, plots._GOOD, plots._THIRD, plots._REST)
-_MARKS = (("o", "-"), ("s", "-"), ("^", "-"), ("", "--"))
+_MARKS = (("o", "-"), ("s", "-"), ("^", "-"), ("", "--"), ("D", ":"), ("v", ":"), ("P", "-."), ("X", "-."))
 _WIDTH, _HEIGHT = 4.6, 2.9
+STYLES = len(_MARKS)
+"""How many lines can be told apart, without colour too."""
 
 
 class Line(NamedTuple):
@@ -34,7 +36,7 @@ class Line(NamedTuple):
     low: list[float | None]
     high: list[float | None]
     style: int
-    """Colour, marker and dash: the same measure looks the same in every picture."""
+    """Colour, marker and dash, below `STYLES`: the same measure looks the same in every picture."""
 
 
 class Figure(NamedTuple):
@@ -60,6 +62,19 @@ def curve_figure(curve: Curve, title: str) -> Figure:
     return Figure(lines, f"K rollouts, {way} at T = {curve.temperature:g}", True, title)
 
 
+def runs_figure(curves: Mapping[str, Curve], measure: str) -> Figure | None:
+    """One measure of several runs' curves over K, drawn in the same way; at most `STYLES` runs. None where none has it."""
+    lines = []
+    for style, (name, curve) in enumerate(list(curves.items())[:STYLES]):
+        known = [(point.k, item) for point in curve.points if (item := getattr(point, measure)) is not None]
+        if known:
+            lines.append(Line(name, [float(k) for k, _ in known], [item.value for _, item in known],
+                              [item.ci_low for _, item in known], [item.ci_high for _, item in known], style))
+    scheme = next(iter(curves.values())).scheme if curves else ""
+    way = "the greedy one and K − 1 drawn" if scheme == "greedy first" else "drawn"
+    return Figure(lines, f"K rollouts, {way}", True, f"{MEASURES[measure]} of all runs") if lines else None
+
+
 def training_figure(checkpoints: Sequence[Checkpoint], label: str, title: str) -> Figure:
     """Strict success over checkpoints: one line per slice where there are several."""
     slices = sorted({name for item in checkpoints for name in item.slices})
@@ -67,7 +82,7 @@ def training_figure(checkpoints: Sequence[Checkpoint], label: str, title: str) -
     def line(name: str, rates: list[Any]) -> Line:
         known = [(item.at, rate) for item, rate in zip(checkpoints, rates, strict=True) if rate and rate.value is not None]
         return Line(name, [at for at, _ in known], [rate.value for _, rate in known], [rate.ci_low for _, rate in known],
-                    [rate.ci_high for _, rate in known], slices.index(name) % len(_MARKS) if name in slices else 0)
+                    [rate.ci_high for _, rate in known], slices.index(name) % STYLES if name in slices else 0)
 
     lines = [line(name, [item.slices.get(name) for item in checkpoints]) for name in slices] if len(slices) > 1 else \
         [line("strict success", [item.strict for item in checkpoints])]
@@ -101,7 +116,7 @@ def draw(figure: Figure, path: Path) -> None:
 
 def _lines(drawing: Any, axes: Any, figure: Figure, colours: Sequence[str], ink: str, grid: str) -> None:
     for line in figure.lines:
-        colour, (mark, dash) = colours[line.style], _MARKS[line.style]
+        colour, (mark, dash) = colours[line.style % len(colours)], _MARKS[line.style]
         bounds = [(at, 100 * low, 100 * high) for at, low, high in zip(line.at, line.low, line.high, strict=True)
                   if low is not None and high is not None]
         if bounds:

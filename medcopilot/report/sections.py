@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from medcopilot.evaluation.compare import Comparison, compare
+from medcopilot.evaluation.compare import Difference, difference
 from medcopilot.evaluation.errors import CLASSES, PAPER, PAPER_CLASSES, PUBLISHED
-from medcopilot.evaluation.summary import group
+from medcopilot.evaluation.summary import Group, Rate, group
 from medcopilot.report import metrics, plots, scaling
 from medcopilot.report.format import percent
 from medcopilot.report.stage import Stage, headline_group, headline_slice
@@ -46,10 +47,11 @@ def comparisons(stages: list[Stage]) -> dict[str, dict[str, Any]]:
     pairs += [(earlier, stages[-1]) for earlier in stages[:-2]]
     rows: dict[str, dict[str, Any]] = {}
     for a, b in pairs:
-        found: Comparison = compare(a.columns, b.columns)
-        label = f"{b.name} − {a.name}"
-        for name, item in (found.slices if len(found.slices) > 1 else {"": found.overall}).items():
-            rows[f"{label}, {name}" if name else label] = item.model_dump()
+        first, second = a.columns, b.columns
+        label, names = f"{b.name} − {a.name}", sorted({*first.slice.tolist(), *second.slice.tolist()})
+        found: dict[str, Difference] = {label: difference(first, second)} if len(names) == 1 else {
+            f"{label}, {name}": difference(first.where(first.slice == name), second.where(second.slice == name)) for name in names}
+        rows |= {name: item.model_dump() for name, item in found.items()}
     return rows
 
 
@@ -84,13 +86,41 @@ def scaled(stages: list[Stage]) -> list[dict[str, Any]]:
             for stage in stages if stage.scaling for curve in stage.scaling.overall]
 
 
-def heat(stages: list[Stage], datasets: list[str]) -> list[dict[str, Any]]:
+def scaled_together(stages: list[Stage]) -> list[dict[str, Any]]:
+    """Pass@K and Best@K of all runs in one picture each, where several have rollouts that are drawn in the same way."""
+    pictures = []
+    for scheme in ("greedy first", "exchangeable"):
+        curves = {stage.name: curve for stage in stages if stage.scaling for curve in stage.scaling.overall
+                  if curve.scheme == scheme}
+        some = f" (first {scaling.STYLES} runs)" if len(curves) > scaling.STYLES else ""
+        for measure in ("pass_at_k", "best_at_k"):
+            figure = scaling.runs_figure(curves, measure)
+            if figure is not None and len(figure.lines) > 1:
+                pictures.append({"name": f"{scaling.MEASURES[measure]}, {scheme}{some}", "svg": scaling.page_figure(figure)})
+    return pictures
+
+
+def heat(stages: list[Stage], datasets: list[str]) -> dict[str, Any]:
+    """Strict success of every run on every dataset, and within each on every category: rows of cells, one per run."""
+    def cells(groups: list[Group | None]) -> list[Rate | None]:
+        return [item.strict if item and item.strict.value is not None else None for item in groups]
+
+    def row(name: str, groups: list[Group | None]) -> dict[str, Any]:
+        found = cells(groups)
+        return {"name": name, "cells": found, "n": max((item.n for item in found if item), default=0)}
+
     tables = []
     for dataset in datasets:
         per_stage = [stage.summary.categories.get(dataset, {}) for stage in stages]
-        rows = [{"name": name, "cells": [groups.get(name) for groups in per_stage]} for name in sorted(set().union(*per_stage))]
-        tables.append({"dataset": dataset, "rows": rows})
-    return tables
+        rows = [row(name, [groups.get(name) for groups in per_stage]) for name in sorted(set().union(*per_stage), key=_natural)]
+        tables.append({**row(dataset, [stage.summary.datasets.get(dataset) for stage in stages]), "rows": rows})
+    return {"datasets": tables, "mean": [stage.summary.macro_strict for stage in stages],
+            "categories": sum(len(table["rows"]) for table in tables)}
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Numbers in names sort as numbers."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def breakdowns(stages: list[Stage]) -> list[dict[str, Any]]:

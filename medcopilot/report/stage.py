@@ -81,7 +81,7 @@ def _scores(folders: Iterable[Path], cols: Columns) -> dict[str, float] | None:
 
 def _read(folders: Iterable[Path]) -> Iterator[Trace]:
     for folder in folders:
-        yield from RunFolder.open(folder).traces()
+        yield from RunFolder.open(folder).scan()
 
 
 def headline_slice(stages: list[Stage]) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from env.files import atomic_write
 from medcopilot.report.text import one_line, visible
-from medcopilot.report.trajectories import Picker, outcome, share_out, why
+from medcopilot.report.trajectories import Picker, share_out, why
 from medcopilot.trace import Trace, Turn
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def sample_text(trace: Trace, reward: float | None, advantage: float) -> str:
     """Question, turns and outcome as Markdown."""
     question = next((message["content"] for message in trace.messages if message.get("role") == "user"), "")
     worth = "no reward" if reward is None else f"reward {reward:.2f}, advantage {advantage:+.2f}"
-    parts = [f"## {trace.dataset} · {outcome(trace)}: {one_line(question, 100) or trace.task_id}",
+    parts = [f"## {trace.dataset} · {trace.outcome}: {one_line(question, 100) or trace.task_id}",
              f"task `{trace.task_id}`, {visible(trace.template)}, sample {trace.sample}, {len(trace.turns)} "
              f"turn{'s' if len(trace.turns) != 1 else ''}, ended by {trace.stop}, {worth}",
              "### Question", fenced(visible(question, QUESTION_CHARS))]

@@ -11,6 +11,7 @@ import bisect
 import json
 import mmap
 import os
+import sqlite3
 import tempfile
 import threading
 from collections import Counter
@@ -22,15 +23,12 @@ from medcopilot.index import TraceIndex
 from medcopilot.report.trajectories import card
 from medcopilot.runs import RunFolder
 from medcopilot.trace import Trace
+from medcopilot.trace_scan import Place
 
-OUTCOMES = {
-    "success": "score = 1.0 and stop != 'infrastructure'",
-    "paper only": "score < 1.0 and paper = 1.0 and stop != 'infrastructure'",
-    "failure": "score < 1.0 and coalesce(paper, 0.0) < 1.0 and stop != 'infrastructure'",
-    "ungraded": "(score is null or stop = 'infrastructure')",
-}
-"""As `medcopilot.report.trajectories.outcome`, over the index."""
-FACETS = ("dataset", "category", "stop", "slice")
+FACETS = ("outcome", "dataset", "category", "stop", "label", "slice")
+"""Columns of the index that can be filtered by."""
+WHOLE = 1_000_000
+"""Characters of one text: more than a person reads, less than a browser minds."""
 _KEPT_SEARCHES = 16
 
 
@@ -47,55 +45,54 @@ class ViewedRun:
             self._beside = tempfile.TemporaryDirectory(prefix="medcopilot-view-")
             self._index = TraceIndex(Path(self._beside.name) / "index.sqlite", run.traces_dir)
         self.size = sum(shard.stat().st_size for shard in run.traces_dir.glob("*.jsonl"))
+        self.done = 0
+        """Bytes of the shards that were read for the index so far."""
         self.ready = False
         self.trouble = ""
+        self._total = 0
+        self._facets: dict[str, list[tuple[Any, int]]] = {}
         self._guard = threading.Lock()
         self._found: dict[str, set[str]] = {}
 
     def prepare(self) -> None:
         """Bring the index up to date; meant for a thread of its own."""
         try:
-            self._index.refresh()
-        except (UserError, OSError) as error:
+            self._index.refresh(self._count)
+            self._total = self._index.count()
+            self._facets = {name: self._index.counts(name)[:200] for name in FACETS}
+        except (UserError, OSError, sqlite3.Error) as error:
             self.trouble = str(error)
         self.ready = True
 
+    def _count(self, read: int) -> None:
+        self.done += read
+
     def state(self) -> dict[str, Any]:
         """Name, size, whether it can be asked, and what can be filtered by."""
-        facets: dict[str, list[list[Any]]] = {}
-        total = 0
-        if self.ready and not self.trouble:
-            rows = list(self._index.rows())
-            total = len(rows)
-            facets = {name: [[value, count] for value, count in Counter(row[name] for row in rows).most_common(200)]
-                      for name in FACETS}
-        return {"name": self.name, "folder": str(self.folder), "bytes": self.size, "ready": self.ready, "trouble": self.trouble,
-                "traces": total, "facets": facets}
+        return {"name": self.name, "folder": str(self.folder), "bytes": self.size, "done": self.done, "ready": self.ready,
+                "trouble": self.trouble, "traces": self._total, "facets": self._facets}
 
     def rows(self, wanted: dict[str, str], start: int, count: int) -> dict[str, Any]:
-        """A page of rows that fit `wanted` (facets, `outcome`, `task`, `text`), and how many fit in all."""
+        """A page of rows that fit `wanted` (facets, `task`, `text`), and how many fit in all."""
         where, values = ["1"], []
         for name in FACETS:
             if wanted.get(name):
                 where.append(f"{name} = ?")
                 values.append(wanted[name])
-        if wanted.get("outcome") in OUTCOMES:
-            where.append(OUTCOMES[wanted["outcome"]])
         if wanted.get("task"):
             where.append("instr(lower(task_id || ' ' || template || ' ' || id), lower(?))")
             values.append(wanted["task"])
-        found = self._search(wanted["text"]) if wanted.get("text") else None
-        fits = [row for row in self._index.rows(" and ".join(where), tuple(values)) if found is None or row["id"] in found]
+        if not wanted.get("text"):
+            page = self._index.rows(" and ".join(where), tuple(values), start=start, count=count)
+            return {"total": self._index.count(" and ".join(where), tuple(values)), "rows": list(page)}
+        found = self._search(wanted["text"])
+        fits = [row for row in self._index.rows(" and ".join(where), tuple(values)) if row["id"] in found]
         return {"total": len(fits), "rows": fits[start : start + count]}
 
     def episode(self, name: str) -> Trace | None:
         """One trace by its id."""
         row = next(self._index.rows("id = ?", (name,)), None)
-        if row is None:
-            return None
-        with (self._shards / row["shard"]).open("rb") as handle:
-            handle.seek(row["offset"])
-            return Trace.model_validate_json(handle.read(row["size"]))
+        return Place(self._shards / row["shard"], row["offset"], row["size"]).read() if row is not None else None
 
     def same_task(self, task: str, sample: int) -> str | None:
         """Id of this run's rollout of a task: the same sample, else the first."""
@@ -140,4 +137,4 @@ def open_runs(folders: list[Path]) -> list[ViewedRun]:
 
 def shown(run: ViewedRun, trace: Trace) -> dict[str, Any]:
     """What the page says of one episode."""
-    return card(run.name, trace, 0)
+    return card(run.name, trace, 0, limit=WHOLE)

@@ -70,7 +70,10 @@ class Viewer(ThreadingHTTPServer):
             return run.rows(query, start, PAGE)
         if path == "/api/same":
             return {"id": run.same_task(query.get("task", ""), sample)}
-        trace = run.episode(query.get("id", "")) if path == "/api/episode" else None
+        try:
+            trace = run.episode(query.get("id", "")) if path == "/api/episode" else None
+        except UserError:  # the run was written anew since it was opened
+            trace = None
         if trace is None:
             return None
         return {"id": trace.id, "task": trace.task_id, "sample": trace.sample, "html": self.body.render(c=shown(run, trace))}

@@ -85,12 +85,52 @@ def test_rows_filters_and_text_search(page, viewer):
     page.get_by_text("1 of 301 episodes").wait_for()
     assert "evil" not in page.title()
     page.locator("#one").get_by_text("needle in a haystack").wait_for()
+    expect(page.locator("#places")).to_contain_text("found in 1 place")  # the observation
+    assert page.evaluate("[...CSS.highlights.get('found')].map(String)") == ['größer als "zwei"']
     page.get_by_role("searchbox", name="Text").fill("no such words anywhere")
     page.get_by_text("No episode matches the filter.").wait_for()
     expect(rows).to_have_count(0)
     page.get_by_role("searchbox", name="Text").fill("")
     page.get_by_role("searchbox", name="Task").fill("task-17")
     page.get_by_text("1 of 301 episodes").wait_for()
+
+
+@needs_browser
+def test_the_verdict_filters_and_the_episode_says_why_it_failed(page):
+    page.get_by_role("combobox", name="Verdict").select_option("wrong")
+    expect(page.locator("#count")).not_to_have_text("301 of 301 episodes")
+    labels = page.get_by_role("combobox", name="Outcome").locator("option").all_inner_texts()
+    assert labels[0] == "all"
+    assert {label.rpartition(" (")[0] for label in labels[1:]} == {"success", "failure", "paper only"}
+    page.get_by_role("combobox", name="Outcome").select_option("failure")
+    expect(page.locator("#rows .what").first).to_contain_text("✗ failure")
+    pane = page.locator("#one")
+    expect(pane.locator(".why")).to_contain_text("The submitted value differs from the reference.")
+    expect(pane.locator(".facts")).to_contain_text("Error class")
+    page.locator("#row-1").click()  # the first is the one without counts
+    expect(pane.locator(".turns")).to_contain_text("7 tokens")
+
+
+@needs_browser
+def test_the_page_is_there_while_a_run_is_still_read(browser, tmp_path):
+    runs = [write(tmp_path, "r", make_run(0.5, tasks=40))]
+    with Viewer(runs) as server:
+        run = server.runs[0]
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        while not run.ready:  # its own thread ends first: then it is made to look as it did before
+            pass
+        run.ready, run.done = False, run.size // 2
+        opened = browser.new_page()
+        opened.goto(server.url)
+        opened.get_by_role("progressbar", name="Reading the run").wait_for()
+        share = opened.evaluate("document.getElementById('progress').position")
+        assert 0.4 < share < 0.6
+        expect(opened.locator("#count")).to_contain_text("reading: ")
+        run.ready = True
+        opened.get_by_text("40 of 40 episodes").wait_for()
+        expect(opened.locator("#progress")).to_be_hidden()
+        opened.close()
+        server.shutdown()
 
 
 @needs_browser

@@ -41,6 +41,17 @@
     apply();
   }
 
+  const folds = [...document.querySelectorAll("details.fold")];
+  for (const button of document.querySelectorAll("button[data-folds]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      for (const item of document.querySelectorAll("#categories details.fold")) item.open = button.dataset.folds === "open";
+    });
+  }
+  let closed = [];
+  addEventListener("beforeprint", () => { closed = folds.filter((item) => !item.open); for (const item of closed) item.open = true; });
+  addEventListener("afterprint", () => { for (const item of closed) item.open = false; });
+
   const openTarget = () => {
     const target = document.getElementById(location.hash.slice(1));
     if (target && target.matches("details")) target.open = true;

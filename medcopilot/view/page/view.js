@@ -9,15 +9,13 @@
     const answer = await fetch(path + "?" + new URLSearchParams(query));
     return answer.ok ? answer.json() : null;
   };
-  const outcome = (row) => row.stop === "infrastructure" || row.score === null ? "ungraded"
-    : row.score === 1 ? "success" : row.paper === 1 ? "paper only" : "failure";
   const element = (tag, name, text) => {
     const made = document.createElement(tag);
     made.className = name;
     made.textContent = text;
     return made;
   };
-  const megabytes = (run) => (run.bytes / 1e6).toFixed(0) + " MB";
+  const megabytes = (bytes) => Math.round(bytes / 1e6).toLocaleString("en");
 
   function fill(select, pairs, first) {
     const before = select.value;
@@ -27,8 +25,8 @@
 
   function facets() {
     const run = runs[Number(form.run.value)];
-    for (const name of ["dataset", "category", "stop"]) {
-      fill(form[name], (run.facets[name] || []).map(([value, count]) => [value, `${value} (${count})`]), "all");
+    for (const name of ["outcome", "dataset", "category", "stop", "label", "slice"]) {
+      fill(form[name], (run.facets[name] || []).filter(([value]) => value).map(([value, count]) => [value, `${value} (${count})`]), "all");
     }
   }
 
@@ -43,14 +41,24 @@
     const current = Number(form.run.value);
     const first = !runs.length || runs[current].ready !== state.runs[current].ready;
     runs = state.runs;
-    if (waiting.length) setTimeout(start, 400);
+    if (waiting.length) setTimeout(start, 150);
+    reading(runs[current]);
     if (first) { facets(); await search(); }
+  }
+
+  function reading(run) {
+    $("progress").hidden = run.ready;
+    if (run.ready) return;
+    $("progress").max = run.bytes || 1;
+    $("progress").value = run.done;
+    $("count").textContent = `reading: ${megabytes(run.done)} of ${megabytes(run.bytes)} MB`;
   }
 
   async function search(keep) {
     const run = runs[Number(form.run.value)], ticket = ++asked;
+    reading(run);
     if (run.trouble) { $("count").textContent = run.trouble; return; }
-    if (!run.ready) { $("count").textContent = `reading ${megabytes(run)}…`; return; }
+    if (!run.ready) return;
     const wanted = Object.fromEntries(new FormData(form));
     const found = await get("/api/rows", { ...wanted, start: keep ? rows.length : 0 });
     if (ticket !== asked || !found) return;
@@ -66,12 +74,12 @@
 
   function line(row, number) {
     const item = element("li", "", "");
-    const kind = outcome(row);
+    const kind = row.outcome;
     item.id = "row-" + number;
     item.setAttribute("role", "option");
     item.setAttribute("aria-selected", "false");
     const what = element("span", "what " + kind.replace(" ", "-"), `${marks[kind]} ${kind} · ${row.dataset}`);
-    const more = element("span", "more", `${row.template || row.category} · sample ${row.sample} · ${row.turns} turns · ${row.stop}`);
+    const more = element("span", "more", `${row.template || row.category} · sample ${row.sample} · ${row.turns} turns · ${(row.label || row.stop).replaceAll("_", " ")}`);
     item.append(what, more);
     item.addEventListener("click", () => choose(number));
     return item;
@@ -98,6 +106,47 @@
     pane.innerHTML = html;
     pane.prepend(element("h2", "", title));
     pane.scrollTop = 0;
+    mark(pane);
+  }
+
+  let places = [], place = -1;
+  function mark(pane) {
+    // what was searched for, also across the spans of highlighted code: ranges, so that the page itself stays as it is
+    if (pane === one) { places = []; place = -1; $("places").textContent = ""; }
+    const wanted = form.text.value;
+    if (!("highlights" in CSS)) return;
+    if (pane === one) CSS.highlights.delete("found");
+    if (!wanted) return;
+    const walker = document.createTreeWalker(pane, NodeFilter.SHOW_TEXT), nodes = [], starts = [];
+    let text = "";
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) { nodes.push(node); starts.push(text.length); text += node.data; }
+    const spot = (at, from) => {
+      let number = from;
+      while (number + 1 < nodes.length && starts[number + 1] <= at) number += 1;
+      return [nodes[number], at - starts[number], number];
+    };
+    const found = [];
+    for (let at = text.indexOf(wanted), from = 0; at >= 0 && found.length < 1000; at = text.indexOf(wanted, at + wanted.length)) {
+      const [first, start, number] = spot(at, from), [last, end] = spot(at + wanted.length - 1, number), range = new Range();
+      range.setStart(first, start);
+      range.setEnd(last, end + 1);
+      found.push(range);
+      from = number;
+    }
+    const before = [...(CSS.highlights.get("found") || [])];
+    if (found.length) CSS.highlights.set("found", new Highlight(...before, ...found));
+    places = places.concat(found);
+    $("places").textContent = places.length === 1 ? "found in 1 place of what is shown"
+      : `found in ${places.length} places of what is shown; n: the next`;
+    if (pane === one) next();
+  }
+
+  function next() {
+    if (!places.length) return;
+    place = (place + 1) % places.length;
+    const element = places[place].startContainer.parentElement;
+    for (let outer = element.closest("details"); outer; outer = outer.parentElement.closest("details")) outer.open = true;
+    element.scrollIntoView({ block: "center" });
   }
 
   async function compare() {
@@ -138,6 +187,7 @@
     if (key === "j" || (inList && key === "ArrowDown")) choose(chosen + 1);
     else if (key === "k" || (inList && key === "ArrowUp")) choose(chosen - 1);
     else if (key === "/") form.text.focus();
+    else if (key === "n") next();
     else if (key === "b") { form.beside.selectedIndex = (form.beside.selectedIndex + 1) % form.beside.options.length; compare(); }
     else if (key === "p") {
       const prompts = [...document.querySelectorAll("details.prompt")], open = prompts.some((item) => !item.open);

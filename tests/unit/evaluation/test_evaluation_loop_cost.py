@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from trace_factory import make_trace
 
 from medcopilot.evaluation.summary import summarise
-from medcopilot.loops import guard_effect
+from medcopilot.loops import guard_effect, looping_turns, step_of
 from medcopilot.trace import Turn
+from rewards.loops import find_loops
 
 
 def turns(letters: str, tokens: int | None = 10) -> list[Turn]:
@@ -55,3 +58,18 @@ def test_unknown_tokens_stay_unknown_and_no_loops_are_no_row():
     assert summarise([make_trace(True)]).behaviour.loops is None
     watched = summarise([make_trace(True, loop_guard=True)]).behaviour.loops
     assert (watched.episodes, watched.guarded, watched.saved) == (0, 1, 0)
+
+
+OBSERVATIONS = ("", " ", "a b", "a  b\n", " a b c", "<x at 0x7f00aabbccdd> b", "<x at 0x7f00aabbccee> b", "a 0xdeadbeef",
+                "a 0xdeadbeff")
+PROGRAMS = ("print(1)", "print( 1 )  # again", "print(2)", "not python (")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(("code_execution", "terminal", None)), st.sampled_from(PROGRAMS),
+                          st.sampled_from(OBSERVATIONS)), max_size=14))
+def test_the_quick_look_misses_no_loop(steps):
+    turns = [Turn(reply=program, action=action, params={"code": program, "command": program} if action else {}, observation=seen)
+             for action, program, seen in steps]
+    trace = make_trace(False, turns=turns)
+    assert looping_turns(trace) == find_loops(step_of(turn) for turn in turns)

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from trace_factory import make_run, make_trace
 
 from env.errors import UserError
+from medcopilot.cli.report import _stages
 from medcopilot.evaluation.errors import CLASSES
-from medcopilot.report.build import build_report
+from medcopilot.prices import Price
+from medcopilot.report.build import build_report, name_runs
+from medcopilot.runs import RunFolder
 from medcopilot.trace import GradeRecord, Turn
 
 EVIL = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>\"'`{{7*7}}{%raw%}"
@@ -219,3 +222,101 @@ def test_any_text_gives_a_page_without_hidden_characters(page_of, text):
                                        turns=[Turn(reply=text, observation=text)])]})
     assert Page(page).problems == []
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]", page)
+
+
+def test_runs_have_a_board_a_heat_map_and_folded_categories(page_of):
+    runs = {f"run {i}": [make_trace(task % 4 < i, id=f"{i}-{task}-{sample}", task_id=f"task-{task}", sample=sample,
+                                    dataset=f"set-{task % 12}", category=f"set-{task % 12} category {task // 12}",
+                                    cluster=f"c/{task % 25}", temperature=0.6)
+                         for task in range(150) for sample in range(2)] for i in range(3)}
+    text = page_of(runs, trajectories=0)
+    page = Page(text)
+    assert page.problems == []
+    assert all(caption.get("class") == "hide" for caption in page.named("caption"))
+    assert len(page.named("caption")) == len(page.named("table")), "every table has a name"
+    assert "150 categories of 12 datasets" in text
+    folds = [item for item in page.named("details") if item.get("class") == "fold"]
+    assert len(folds) == 13
+    assert not any("open" in item for item in folds), "150 categories are folded"
+    board = text[text.index('id="board"'):text.index('id="headline"')]
+    assert re.findall(r'<th scope="row"><bdi>(run \d)</bdi>', board) == ["run 2", "run 1", "run 0"]
+    assert "3 pairs were compared" in board
+    assert 'aria-label="Pass@K of all runs, over K rollouts, drawn: run 0 from 0.0' in text
+    assert "Pass@K, exchangeable<" in text
+    assert 'id="warnings"' not in text, "the same tasks, temperature and protocol: nothing to warn of"
+
+
+def test_runs_that_are_not_comparable_are_told_apart(page_of):
+    one = make_run(0.5, tasks=40)
+    other = make_run(0.6, tasks=60, temperature=0.6, protocol="paper")
+    text = page_of({"one": one, "other": other, "broken": [make_trace(None, stop="infrastructure", task_id="task-1")]})
+    warned = text[text.index('id="warnings"'):text.index('id="board"')]
+    for words in ("broken: none of its 1 episodes is graded", "Runs were not graded on the same tasks (one 40, other 60; 40 in all",
+                  "Protocols differ (submit; paper)", "Temperatures differ (0; 0.6)"):
+        assert words in warned
+    protocol = re.search(r'<th scope="row">protocol</th>(.*?)</tr>', text).group(1)
+    assert re.findall(r'"name">(.*?)</td>', protocol) == ["submit", "paper", "submit", "<b>≠ differs</b>"]
+
+
+def test_costs_are_unknown_without_a_price_or_a_count(page_of):
+    priced = [make_trace(True, prompt_tokens=1_000_000, completion_tokens=500_000, policy="openai:m") for _ in range(2)]
+    uncounted = [make_trace(True, policy="openai:m")]
+    prices = {"m": Price(input=1.0, output=2.0)}
+    text = page_of({"paid": priced, "uncounted": uncounted}, extra={"prices": prices})
+    rows = dict(re.findall(r'<tr><th scope="row">(\w+)</th>(.*?)</tr>', text[text.index('id="cost"'):text.index('id="time"')]))
+    assert re.findall(r"<td>(.*?)</td>", rows["paid"])[:6] == ["2", "2", "2,000,000", "1,000,000", "4.00", "2.000"]
+    assert re.findall(r"<td>(.*?)</td>", rows["uncounted"])[:6] == ["1", "1", "unknown", "3", "unknown", "–"]
+
+
+def folder_run(folder: Path, record: dict, traces) -> Path:
+    run = RunFolder.create(folder, record)
+    with run.writer() as writer:
+        for trace in traces:
+            writer.write(trace)
+    return run.path
+
+
+def test_conditions_come_from_the_runs_records(tmp_path):
+    a = folder_run(tmp_path / "a" / "run", {"profile": "nano", "policy_record": {"torch": "2.1"}}, make_run(0.3, tasks=8))
+    b = folder_run(tmp_path / "b" / "run", {"profile": "full", "without": ["debugging"]}, make_run(0.6, tasks=8))
+    gym = {"grader": "strict", "sandbox": {"tier": "zygote", "python": "3.11.7"}}
+    RunFolder(a).write_summary({"version": "0.1.0", "code": {"commit": "abc123"}, "gym": gym,
+                                "builds": {"mimic_iii": {"source": None, "seed": 0, "options": {"templates": "core"}}}})
+    RunFolder(b).write_summary({"version": "0.2.0", "gym": gym, "builds": {"mimic_iii": {"source": "/x", "seed": 0}}})
+    text = build_report([a, b], tmp_path / "r.html").read_text()
+    assert Page(text).problems == []
+    for words in ("Versions differ (0.1.0; 0.2.0)", "Profiles differ (nano; full)", "mimic_iii was not built alike",
+                  "(taken away: none; [&#34;debugging&#34;])"):
+        assert words in text
+    cells = re.search(r'<th scope="row">commit</th>(.*?)</tr>', text).group(1)
+    assert re.findall(r'"name">(.*?)</td>', cells) == ["abc123", "not recorded", "= same"]
+    assert re.search(r'<th scope="row">sandbox tier</th><td class="name">zygote</td><td class="name">zygote</td>', text)
+    assert '<th scope="col">a/run</th>' in text, "two runs of one name go by their parents' too"
+
+
+def test_runs_given_twice_or_missing_are_one_sentence(tmp_path):
+    run = folder_run(tmp_path / "run", {}, [make_trace(True)])
+    other = folder_run(tmp_path / "deep" / "x" / "run", {}, [make_trace(True)])
+    third = folder_run(tmp_path / "wide" / "x" / "run", {}, [make_trace(True)])
+    assert list(name_runs([run, other])) == [f"{tmp_path.name}/run", "x/run"]
+    assert list(name_runs([other, third])) == [str(other), str(third)]
+    with pytest.raises(UserError, match="given twice"):
+        build_report([run, run], tmp_path / "r.html")
+    with pytest.raises(UserError, match="the same run, given twice"):
+        build_report({"a": run, "b": tmp_path / "deep" / ".." / "run"}, tmp_path / "r.html")
+    with pytest.raises(UserError, match="the same run, given twice"):
+        build_report({"a": run, "b": run}, tmp_path / "r.html")
+    with pytest.raises(UserError, match="it does not exist"):
+        build_report([run, tmp_path / "gone"], tmp_path / "r.html")
+    with pytest.raises(UserError, match="not a run folder"):
+        build_report([tmp_path], tmp_path / "r.html")
+    assert _stages([f"base={run}", f"base={other}", str(third)]) == {"base": [run, other], "run": [third]}
+    with pytest.raises(UserError, match="two runs are called run"):
+        _stages([f"run={other}", str(run)])
+
+
+def test_shown_episodes_of_folders_are_read_again_whole(tmp_path):
+    traces = [make_trace(index % 2 == 0, id=f"id-{index}") for index in range(6)]
+    text = build_report([folder_run(tmp_path / "run", {}, traces)], tmp_path / "r.html", trajectories=6).read_text()
+    assert text.count('class="episode"') == 6
+    assert "2 turns, 4 tokens" in text, "token lists are counted although nobody reads them"

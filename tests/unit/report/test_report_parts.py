@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trace_factory import make_run, make_trace
 
-from medcopilot.report import metrics, sections
+from medcopilot.report import metrics, scaling, sections
 from medcopilot.report.format import duration, interval, percent, points
 from medcopilot.report.plots import Dot, curve_plot, rate_plot, share_plot, split_plot
 from medcopilot.report.provenance import flatten
 from medcopilot.report.text import action_parts, highlight, one_line, visible
-from medcopilot.report.trajectories import Picker, outcome, share_out
+from medcopilot.report.trajectories import Picker, share_out
 
 
 def test_hidden_characters_are_written_out():
@@ -57,7 +57,7 @@ def test_the_question_is_the_last_line():
 
 
 def test_outcomes():
-    assert [outcome(trace) for trace in (make_trace(True), make_trace(False), make_trace(False, paper=True), make_trace(None))] == [
+    assert [trace.outcome for trace in (make_trace(True), make_trace(False), make_trace(False, paper=True), make_trace(None))] == [
         "success", "failure", "paper only", "ungraded"]
 
 
@@ -78,7 +78,7 @@ def test_no_kind_starves_when_few_episodes_are_shown():
     picker = Picker(10)
     for trace in make_run(0.5, tasks=200, inflation=0.5):
         picker.offer(trace)
-    kinds = [(trace.dataset, outcome(trace)) for _, trace in share_out({"a": picker}, 6)]
+    kinds = [(trace.dataset, trace.outcome) for _, trace in share_out({"a": picker}, 6)]
     assert len(set(kinds)) == 6
 
 
@@ -147,3 +147,12 @@ def test_numbers_for_readers():
 
 def test_nested_records_become_dotted_names():
     assert dict(flatten({"a": {"b": 1, "c": "x"}, "d": [1, 2], "e": {}})) == {"a.b": "1", "a.c": "x", "d": "[1, 2]", "e": "{}"}
+
+
+def test_curves_of_many_runs_are_told_apart_without_colour():
+    point = SimpleNamespace(k=1, pass_at_k=SimpleNamespace(value=0.5, ci_low=None, ci_high=None), best_at_k=None)
+    curve = SimpleNamespace(points=[point], scheme="exchangeable", temperature=0.6)
+    found = scaling.runs_figure({f"run {i}": curve for i in range(12)}, "pass_at_k")
+    assert [line.name for line in found.lines] == [f"run {i}" for i in range(8)]
+    assert len({scaling._MARKS[line.style] for line in found.lines}) == 8
+    assert scaling.runs_figure({"a": curve}, "best_at_k") is None
