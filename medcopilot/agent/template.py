@@ -62,9 +62,9 @@ def settle_template(tokenizer: Any) -> Any:
         return tokenizer
     vocabulary = tokenizer.get_vocab()
     if START not in vocabulary or END not in vocabulary:
-        raise UserError(f"{_name(tokenizer)}: its chat template changes earlier turns when message {turn} is added, so what was sampled "
-                        "is not what a later turn would show, and it has no <|im_start|> and <|im_end|> that our own template needs: "
-                        "use a checkpoint whose template keeps earlier turns")
+        raise UserError(f"{_name(tokenizer)}: its chat template changes earlier turns when message {turn} is added, so a later "
+                        "turn would not show what was sampled, and it lacks the <|im_start|> and <|im_end|> that our own template "
+                        "needs: use a checkpoint whose template keeps earlier turns")
     tokenizer.chat_template = CHAT_TEMPLATE
     if _name(tokenizer) not in _TOLD:
         _TOLD.add(_name(tokenizer))

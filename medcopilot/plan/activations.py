@@ -136,7 +136,7 @@ def cast_weights(arch: Architecture, numbers: Numbers) -> int:
 
 
 def decoder(arch: Architecture, batch: Batch, numbers: Numbers) -> dict[str, int]:
-    """Of all layers, the embedding and the last norm: `layers`, `outside`, and under checkpointing `layer` for the one at a time."""
+    """Of all layers, the embedding and the last norm: `layers`, `outside`, and under checkpointing `layer`, one at a time."""
     tokens = batch.tokens
     once = layer(arch, batch, numbers)
     ids = 8 * tokens
@@ -146,7 +146,7 @@ def decoder(arch: Architecture, batch: Batch, numbers: Numbers) -> dict[str, int
     if numbers.checkpointing:
         return {"layers": arch.layers * tokens * arch.hidden * numbers.weights, "outside": outside, "layer": once}
     shared = rotary + maps
-    unreached = norm(arch.hidden, tokens, numbers) if numbers.trained == "lora" else 0  # before the first adapter nothing is trained
+    unreached = norm(arch.hidden, tokens, numbers) if numbers.trained == "lora" else 0  # nothing before it is trained
     return {"layers": arch.layers * once - unreached + cast_weights(arch, numbers), "outside": outside + shared, "layer": 0}
 
 

@@ -1,7 +1,7 @@
 """Shapes of decoders, and their parameters counted one by one.
 
-Promises: `Architecture.parameters()` equals `sum(p.numel())` of the model that transformers builds from the same config (a test builds
-each on the meta device); nothing is downloaded: shapes come from a local folder's `config.json` or from the table here.
+Promises: `Architecture.parameters()` equals `sum(p.numel())` of the model that transformers builds from the same config (a test
+builds each on the meta device); nothing is downloaded: shapes come from a local folder's `config.json` or from the table here.
 Does not cover: mixtures of experts, sliding windows, biases in the feed-forward layers: refused with a sentence.
 """
 

@@ -86,6 +86,9 @@ class Assumptions(NamedTuple):
     """Times are given from estimate / spread to estimate x spread."""
 
 
+ASSUMED = Assumptions()
+
+
 def gpu(name: str) -> Gpu:
     """By the name on the command line.
 

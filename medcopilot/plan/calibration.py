@@ -1,7 +1,8 @@
 """Measured figures in place of assumed ones: rows of `medcopilot bench train --json`.
 
-Promises: only rows of the planned GPU count; utilisation (HFU) is that of each stage's base row; the memory factor is how the measured
-peaks of SFT compare with what the planner says of the same step, weights and optimiser left out; rows of toy width are refused.
+Promises: only rows of the planned GPU count; utilisation (HFU) is that of each stage's base row; the memory factor is how the
+measured peaks of SFT compare with what the planner says of the same step, weights and optimiser left out; rows of toy width are
+refused.
 Does not cover: several GPUs, generation.
 """
 

@@ -1,7 +1,7 @@
 """Planned bytes beside measured ones, of a recipe at toy width: `medcopilot plan RECIPE --measure`.
 
-Promises: the same functions count the toy that count the recipe, for the micro-batch that was really computed; one process on a CPU, so
-attention and head are the ones of a CPU.
+Promises: the same functions count the toy that count the recipe, for the micro-batch that was really computed; one process on a
+CPU, so attention and head are the ones of a CPU.
 Does not cover: sharding, and what is no tensor.
 """
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from env.errors import UserError
 from medcopilot.plan import memory, speed
-from medcopilot.plan.assumptions import GIB, NODE, Assumptions, Gpu, gpu
+from medcopilot.plan.assumptions import ASSUMED, GIB, NODE, Assumptions, Gpu, gpu
 from medcopilot.plan.calibration import Calibration
 from medcopilot.plan.memory import Parts, Wrapper
 from medcopilot.plan.recipe import WRAPPERS, Recipe
@@ -76,7 +76,7 @@ def hardware_of(recipe: Recipe, gpu_name: str | None = None, gpus: int | None = 
     return Hardware(name, count, launch)
 
 
-def plan(recipe: Recipe, hardware: Hardware, assumed: Assumptions = Assumptions(), *, calibration: Calibration | None = None,
+def plan(recipe: Recipe, hardware: Hardware, assumed: Assumptions = ASSUMED, *, calibration: Calibration | None = None,
          model: str | None = None, rows: int | None = None) -> Plan:
     """Everything about one recipe on one kind of machine.
 
@@ -120,8 +120,8 @@ def _with_engine(load: Workload, found: Parts, device: Gpu, wrapper: Wrapper, ap
     share = engine.share * device.memory
     sequences = (share - weights - assumed.engine) / each
     problems = () if sequences >= 1 else (
-        f"the engine's share of {share / GIB:.1f} GiB does not hold its weights ({weights / GIB:.1f} GiB), {assumed.engine / GIB:.0f} "
-        f"GiB to compute in and one sequence of {engine.context:,} tokens ({each / GIB:.1f} GiB)",)
+        f"the engine's share of {share / GIB:.1f} GiB does not hold its weights ({weights / GIB:.1f} GiB), "
+        f"{assumed.engine / GIB:.0f} GiB to compute in and one sequence of {engine.context:,} tokens ({each / GIB:.1f} GiB)",)
     if apart:
         return found, max(0.0, sequences), problems
     return found._replace(engine_weights=weights, engine_cache=max(0.0, share - weights)), max(0.0, sequences), problems
@@ -136,7 +136,8 @@ def _time(load: Workload, device: Gpu, wrapper: Wrapper, world: int, apart: int,
             slots = int(max(1.0, min(float(engine.slots), sequences * engine.context / load.lengths.mean)))
             engine = engine._replace(slots=slots)
         if apart:
-            rollouts = rollouts._replace(episodes=rollouts.episodes * world / apart, concurrency=rollouts.concurrency * world // apart)
+            rollouts = rollouts._replace(episodes=rollouts.episodes * world / apart,
+                                         concurrency=rollouts.concurrency * world // apart)
         elif not load.roles:
             rollouts = rollouts._replace(episodes=rollouts.episodes / world)
         load = load._replace(engine=engine, rollouts=rollouts)

@@ -1,8 +1,8 @@
 """What a training step really holds, tensor by tensor, beside what the planner says.
 
-Promises: `measured(config, run)` trains a (shrunken) recipe with its own trainer and counts weights, gradients, optimiser states and
-what autograd saved for the backward pass of each micro-batch; a storage counts once, however many tensors share it, and weights are
-no activations. Nothing of the run is changed.
+Promises: `measured(config, run)` trains a (shrunken) recipe with its own trainer and counts weights, gradients, optimiser states
+and what autograd saved for the backward pass of each micro-batch; a storage counts once, however many tensors share it, and weights
+are no activations. Nothing of the run is changed.
 Does not cover: what kernels allocate inside themselves, and under checkpointing the one layer that is computed again.
 """
 

@@ -13,8 +13,8 @@ turns every weight into bfloat16 and keeps its own originals. A reference is who
 
 Promises: tensors are counted, not guessed (`measure` checks it on one process); what is not a tensor is named in `assumptions`.
 Does not cover: offloading, tensor and pipeline parallelism.
-Sources: Rajbhandari et al. 2020 (arXiv 1910.02054); defaults of DeepSpeed 0.19 (`reduce_bucket_size` 5e8, `stage3_max_live_parameters`
-1e9, `sub_group_size` 1e9); accelerate 1.15, `fsdp2_prepare_model`.
+Sources: Rajbhandari et al. 2020 (arXiv 1910.02054); defaults of DeepSpeed 0.19 (`reduce_bucket_size` 5e8,
+`stage3_max_live_parameters` 1e9, `sub_group_size` 1e9); accelerate 1.15, `fsdp2_prepare_model`.
 """
 
 from __future__ import annotations
@@ -147,7 +147,9 @@ def working(role: Role) -> float:
         return 0.0
     once = activations.decoder(role.arch, role.batch, role.numbers)["layer"]
     layer = once + activations.layer_workspace(role.arch, role.batch, role.numbers)
-    return layer if role.name == "critic" else max(layer, activations.head_workspace(role.arch, role.batch, role.numbers, role.chunk))
+    if role.name == "critic":
+        return layer
+    return max(layer, activations.head_workspace(role.arch, role.batch, role.numbers, role.chunk))
 
 
 def stepping(role: Role, wrapper: Wrapper, world: int) -> float:

@@ -1,7 +1,7 @@
 """A recipe of any kind, read without torch: its stage, its configuration, and the launch that its header names.
 
-Promises: the stage is told from the file's name (`paper-sft.yaml`, `grpo-lora.yaml`) and checked by that stage's own keys; the hardware
-and accelerate configuration of the header are the defaults of a plan.
+Promises: the stage is told from the file's name (`paper-sft.yaml`, `grpo-lora.yaml`) and checked by that stage's own keys; the
+hardware and accelerate configuration of the header are the defaults of a plan.
 Does not cover: whether data and checkpoints exist.
 """
 
@@ -68,8 +68,8 @@ def stage_of(path: Path) -> str:
     """
     stage = path.stem.removeprefix("paper-").split("-")[0]
     if stage not in STAGES:
-        raise UserError(f"{path}: the name says no stage: call it {', '.join(STAGES[:5])} or sample (.yaml), with `paper-` before or "
-                        "`-anything` behind it")
+        raise UserError(f"{path}: the name says no stage: call it {', '.join(STAGES[:5])} or sample (.yaml), with `paper-` before "
+                        "or `-anything` behind it")
     return stage
 
 
@@ -134,8 +134,8 @@ def _nano(model: Any) -> Architecture:
 
         body = json.loads(tokenizer.read_text(encoding="utf-8"))
         entries = len(set(body["model"]["vocab"].values()) | {token["id"] for token in body["added_tokens"]})
-    return Architecture("qwen2", shape.hidden, shape.layers, shape.heads, shape.heads, shape.hidden // shape.heads, shape.feed_forward,
-                        entries, True, shape.positions, True)
+    return Architecture("qwen2", shape.hidden, shape.layers, shape.heads, shape.heads, shape.hidden // shape.heads,
+                        shape.feed_forward, entries, True, shape.positions, True)
 
 
 def _writer(folder: Path, checkpoint: str, seen: set[Path]) -> Recipe | None:

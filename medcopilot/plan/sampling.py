@@ -1,7 +1,7 @@
 """Recipes that only sample: `medcopilot sample --config`, and a leaderboard's entries.
 
-Promises: one vLLM engine on one GPU, with the share of its memory that vLLM takes by itself; every GPU beyond the first plays its own
-part of the episodes.
+Promises: one vLLM engine on one GPU, with the share of its memory that vLLM takes by itself; every GPU beyond the first plays its
+own part of the episodes.
 Does not cover: endpoints, whose memory is not ours: the plan says so.
 """
 

@@ -1,7 +1,7 @@
 """What would fit, when a recipe does not: small changes first.
 
-Promises: every suggestion is a set of changes that the recipe's own class accepts and that the planner finds to fit; those that change
-what is learnt cost more than those that change how; no suggestion holds another one.
+Promises: every suggestion is a set of changes that the recipe's own class accepts and that the planner finds to fit; those that
+change what is learnt cost more than those that change how; no suggestion holds another one.
 Does not cover: rates that should change with it (an adapter wants a higher one).
 """
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from env.errors import UserError
 from medcopilot.plan.architecture import known
-from medcopilot.plan.assumptions import Assumptions
+from medcopilot.plan.assumptions import ASSUMED, Assumptions
 from medcopilot.plan.calibration import Calibration
 from medcopilot.plan.estimate import Hardware, Plan, plan
 from medcopilot.plan.recipe import read_recipe
@@ -107,7 +107,7 @@ def _online(config: Any, found: Plan) -> list[Change]:
     return changes
 
 
-def suggestions(found: Plan, assumed: Assumptions = Assumptions(), *, calibration: Calibration | None = None,
+def suggestions(found: Plan, assumed: Assumptions = ASSUMED, *, calibration: Calibration | None = None,
                 overrides: tuple[str, ...] = (), most: int = 4) -> list[Suggestion]:
     """The cheapest sets of changes that fit, the cheapest first.
 

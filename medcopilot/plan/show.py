@@ -10,12 +10,14 @@ from typing import Any
 
 from medcopilot.plan.assumptions import GIB, Assumptions
 from medcopilot.plan.estimate import Plan, nodes
+from medcopilot.plan.lengths import SMALL
 from medcopilot.plan.recipe import WRAPPERS
 from medcopilot.plan.search import Suggestion
 
 LABELS = {"weights": "weights", "reference": "reference model", "gradients": "gradients", "optimizer": "optimiser states",
           "activations": "saved activations", "working": "working memory", "communication": "communication buffers",
-          "engine_weights": "engine: weights", "engine_cache": "engine: cache and its own memory", "reserve": "contexts and fragments"}
+          "engine_weights": "engine: weights", "engine_cache": "engine: cache and its own memory",
+          "reserve": "contexts and fragments"}
 
 
 def document(found: Plan, assumed: Assumptions, offers: Sequence[Suggestion] = ()) -> dict[str, Any]:
@@ -30,7 +32,8 @@ def document(found: Plan, assumed: Assumptions, offers: Sequence[Suggestion] = (
         "largest_micro_batch": load.roles[0].batch._asdict() if load.roles and load.roles[0].batch else None,
         "bytes": {**found.parts._asdict(), "total": found.parts.total, "of": found.capacity},
         "fits": found.fits, "problems": list(found.problems),
-        "steps": found.steps, "seconds_per_step": {**found.seconds._asdict(), "step": found.seconds.step} if found.seconds else None,
+        "steps": found.steps,
+        "seconds_per_step": {**found.seconds._asdict(), "step": found.seconds.step} if found.seconds else None,
         "hours": found.hours, "hours_range": [found.hours / found.spread, found.hours * found.spread] if found.hours else None,
         "engine_sequences": found.sequences, "lengths": load.lengths._asdict(), "calibrated": found.calibrated,
         "assumptions": assumed._asdict(), "notes": list(load.notes),
@@ -69,6 +72,14 @@ def tell(found: Plan, assumed: Assumptions, offers: Sequence[Suggestion] = ()) -
         console.print("  no three changes that the planner knows make it fit")
 
 
+def hours_text(found: Plan) -> str:
+    """The range of hours as it stands in a recipe's header, e.g. `1.2 to 2.7`."""
+    if found.hours is None:
+        return "unknown"
+    low, high = found.hours / found.spread, found.hours * found.spread
+    return f"{low:.0f} to {high:.0f}" if high >= 10 else f"{low:.1f} to {high:.1f}"
+
+
 def _lines(found: Plan, assumed: Assumptions) -> list[str]:
     """Steps, time, and what these rest on."""
     lines = []
@@ -84,7 +95,7 @@ def _lines(found: Plan, assumed: Assumptions) -> list[str]:
         lines.append(f"step: {one.step:.1f} s ({', '.join(parts)})")
     if found.hours is not None:
         steps = f"{found.steps:,.0f} steps, " if found.seconds is not None and found.steps is not None else ""
-        lines.append(f"time: {steps}{found.hours:.1f} hours ({found.hours / found.spread:.1f} to {found.hours * found.spread:.1f})")
+        lines.append(f"time: {steps}{found.hours:.1f} hours ({hours_text(found)})")
     if load.rollouts is not None and found.sequences is not None:
         lines.append(f"engine: room for {found.sequences:.0f} sequences of {load.engine.context if load.engine else 0:,} tokens")
     if load.lengths.source == "assumed":
@@ -92,5 +103,7 @@ def _lines(found: Plan, assumed: Assumptions) -> list[str]:
         lines.append(f"assumed: {rows}{load.lengths.mean:,.0f} tokens a trajectory ({load.lengths.scored:.0%} sampled), "
                      f"{load.lengths.turns:g} turns")
     lines.append("speed: measured on this GPU" if found.calibrated else
-                 "speed: assumed, not measured (medcopilot/plan/assumptions.py); give --calibration FILE of `medcopilot bench train`")
+                 "speed: assumed, not measured (medcopilot/plan/assumptions.py); --calibration: figures of `medcopilot bench train`")
+    if load.arch.parameters() < SMALL:
+        lines.append("a model for CPUs: what a GPU would take says little")
     return [*lines, *load.notes]

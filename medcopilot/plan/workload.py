@@ -1,7 +1,7 @@
 """What a recipe asks of the hardware: models, the largest micro-batch, the work of a step, how many steps, and the engine.
 
-Promises: memory is that of the largest micro-batch that the recipe's limits allow; time is that of the mean one. Lengths come from the
-data file where it is there, else from `assumptions`, and which of the two is said.
+Promises: memory is that of the largest micro-batch that the recipe's limits allow; time is that of the mean one. Lengths come from
+the data file where it is there, else from `assumptions`, and which of the two is said.
 Does not cover: how long anything takes (`speed`).
 """
 
@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 
 from medcopilot.plan.activations import Batch, Numbers
 from medcopilot.plan.architecture import Architecture
-from medcopilot.plan.assumptions import Assumptions
+from medcopilot.plan.assumptions import ASSUMED, Assumptions
 from medcopilot.plan.lengths import Lengths, lengths_of
 from medcopilot.plan.memory import Role, Wrapper
 from medcopilot.plan.recipe import Recipe, architecture_of
-
 
 
 class Work(NamedTuple):
@@ -89,7 +88,7 @@ def chunk_rows(vocabulary: int, cuda: bool) -> int:
     return max(1024, 2**28 // vocabulary) if cuda else max(256, 2**22 // vocabulary)
 
 
-def workload(recipe: Recipe, wrapper: Wrapper, world: int, assumed: Assumptions = Assumptions(), *, model: str | None = None,
+def workload(recipe: Recipe, wrapper: Wrapper, world: int, assumed: Assumptions = ASSUMED, *, model: str | None = None,
              rows: int | None = None, cuda: bool = True) -> Workload:
     """What the recipe asks of `world` GPUs.
 
@@ -138,7 +137,8 @@ def _on_rows(recipe: Recipe, arch: Architecture, name: str, wrapper: Wrapper, wo
     scored = tokens * lengths.scored if recipe.stage != "verifier" else per_micro
     work = Work(tokens * accumulation, scored * accumulation, per_micro * lengths.square(longest) * accumulation, accumulation)
     ours = chunk_rows(arch.vocabulary, cuda) if not cuda else None
-    role = Role("policy", arch, numbers, config.optimizer.name, bool(config.model.lora and config.model.lora.quantize), largest, ours)
+    quantized = bool(config.model.lora and config.model.lora.quantize)
+    role = Role("policy", arch, numbers, config.optimizer.name, quantized, largest, ours)
     notes = ["reference sums are computed once before training, by the same model"] if recipe.stage == "dpo" else []
     return Workload(arch, name, [role], work, steps, config.max_seconds, lengths, context=longest, notes=tuple(notes))
 
@@ -163,8 +163,8 @@ def _online(recipe: Recipe, arch: Architecture, name: str, wrapper: Wrapper, wor
     roles = [Role("policy", arch, numbers, config.optimizer.name, batch=batch, chunk=ours, cast=not ppo and not cuda)]
     if ppo:
         critic = arch if config.critic.checkpoint is None else architecture_of(recipe, config.critic.checkpoint)[0]
-        roles.append(Role("critic", critic, _numbers(config, wrapper, config.critic.lora, False, cuda), config.critic.optimizer.name,
-                          batch=batch))
+        of_critic = _numbers(config, wrapper, config.critic.lora, False, cuda)
+        roles.append(Role("critic", critic, of_critic, config.critic.optimizer.name, batch=batch))
     if config.loss.kl and config.model.lora is None:
         roles.append(Role("reference", arch, numbers._replace(trained="none")))
     evaluate = (2 + bool(config.loss.kl)) if ppo else int(bool(config.loss.kl))

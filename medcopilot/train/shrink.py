@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from env.datasets import BuildRequest
 from env.errors import UserError
@@ -59,6 +59,22 @@ def shape_of(checkpoint: str | None) -> Shape:
     return Shape(name.lower().removeprefix("qwen2.5-"), found.family, found.heads // found.key_heads, found.tied)
 
 
+class Shop(NamedTuple):
+    """Where what a toy needs is prepared, and what it is."""
+
+    folder: Path
+    shape: Shape
+    profile: Literal["nano", "full"]
+
+
+def shop_of(config: StageConfig) -> Shop:
+    """Of a recipe, below the working directory; its run is `folder / "run"`."""
+    model: ModelConfig = config.model  # type: ignore[attr-defined]
+    profile = model.profile or ("nano" if "nano" in f"{config.run} {model.checkpoint}" else "full")
+    shape = shape_of(model.checkpoint)
+    return Shop(Path("runs").resolve() / "shrink" / f"{shape.name}-{profile}", shape, profile)
+
+
 def shrink(config: S) -> S:
     """The recipe at toy width; prepares what it needs.
 
@@ -67,10 +83,7 @@ def shrink(config: S) -> S:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("--shrink runs in one process: start the recipe with python, not with accelerate")
-    model: ModelConfig = config.model  # type: ignore[attr-defined]
-    profile = model.profile or ("nano" if "nano" in f"{config.run} {model.checkpoint}" else "full")
-    shape = shape_of(model.checkpoint)
-    shop = Path("runs").resolve() / "shrink" / f"{shape.name}-{profile}"
+    shop, shape, profile = shop_of(config)
     print(f"shrink: {STEPS} steps at toy width ({shape.heads} query heads per key head), prepared in {shop}", file=sys.stderr)
     prepare(shop, shape, profile)
     run = shop / "run"

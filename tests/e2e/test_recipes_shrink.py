@@ -1,4 +1,4 @@
-"""Every recipe of the large models, two steps at toy width: what a person with GPUs would start runs through."""
+"""Every recipe, two steps at toy width: what a person with GPUs would start runs through."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,11 @@ from medcopilot.plan.compare import runner
 from medcopilot.plan.recipe import class_of, stage_of
 from medcopilot.train.config import load_config
 from medcopilot.train.recipe import run_recipe
+from medcopilot.train.shrink import shop_of
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ("sft", "dpo", "ppo", "grpo", "verifier")
-FILES = sorted(path for path in ROOT.glob("recipes/*/*.yaml") if path.parent.name != "nano" and stage_of(path) in STAGES)
+FILES = sorted(path for path in ROOT.glob("recipes/*/*.yaml") if stage_of(path) in STAGES)
 
 pytestmark = pytest.mark.slow
 
@@ -37,10 +38,10 @@ def test_two_steps_at_toy_width(workplace, path, monkeypatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     cls, run = recipe_of(path)
     assert run_recipe(cls, run, "", [str(path), "--shrink"]) == 0
-    size = "7b" if stage_of(path) == "verifier" else path.parent.name.removeprefix("qwen2.5-")
-    checkpoint = workplace / "runs" / "shrink" / f"{size}-full" / "run" / "checkpoints" / load_config(cls, path).name
+    config = load_config(cls, path)
+    checkpoint = shop_of(config).folder / "run" / "checkpoints" / config.name
     assert (checkpoint / "model.safetensors").is_file()
-    assert not (workplace / "runs" / path.parent.name).exists()  # the recipe's own folder is not touched
+    assert not (workplace / config.run).exists()  # the recipe's own folder is not touched
 
 
 def test_several_processes_are_refused(workplace, capsys, monkeypatch) -> None:

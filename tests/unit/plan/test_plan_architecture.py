@@ -49,8 +49,9 @@ def test_an_adapter_is_as_large_as_pefts(targets: str | list[str]) -> None:
     assert arch.adapter(5, targets) == sum(p.numel() for p in adapted.parameters() if p.requires_grad)
 
 
-@pytest.mark.parametrize(("name", "key"), [("Qwen/Qwen2.5-7B-Instruct", "Qwen2.5-7B"), ("runs/qwen2.5-14b/checkpoints/x", "Qwen2.5-14B"),
-                                           ("Qwen/Qwen2.5-Coder-7B-Instruct", "Qwen2.5-7B"), ("meta-llama/Llama-3.2-3B", "Llama-3.2-3B")])
+@pytest.mark.parametrize(("name", "key"), [
+    ("Qwen/Qwen2.5-7B-Instruct", "Qwen2.5-7B"), ("runs/qwen2.5-14b/checkpoints/x", "Qwen2.5-14B"),
+    ("Qwen/Qwen2.5-Coder-7B-Instruct", "Qwen2.5-7B"), ("meta-llama/Llama-3.2-3B", "Llama-3.2-3B")])
 def test_a_name_is_recognised(name: str, key: str) -> None:
     assert known(name) == KNOWN[key]
 
@@ -63,7 +64,8 @@ def test_a_checkpoint_of_an_earlier_stage_has_the_shape_of_what_that_stage_began
     assert architecture_of(read_recipe(ROOT / "recipes/nano/grpo.yaml"))[0].parameters() == 2_166_720  # 2,048 entries
 
 
-@pytest.mark.parametrize(("body", "said"), [({"model_type": "mixtral"}, "mixtral"), ({"model_type": "qwen2"}, "num_attention_heads"),
+@pytest.mark.parametrize(("body", "said"), [({"model_type": "mixtral"}, "mixtral"),
+                                            ({"model_type": "qwen2"}, "num_attention_heads"),
                                             ({"model_type": "qwen2", "use_sliding_window": True}, "sliding")])
 def test_what_is_not_counted_is_refused(tmp_path: Path, body: dict[str, object], said: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps(body))

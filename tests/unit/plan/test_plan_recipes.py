@@ -1,6 +1,7 @@
 """Every recipe is parsed, dry-run and planned, and fits the hardware that its header names."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from medcopilot.plan.assumptions import Assumptions
 from medcopilot.plan.estimate import Hardware, hardware_of, plan
 from medcopilot.plan.recipe import class_of, read_recipe
 from medcopilot.plan.search import suggestions
+from medcopilot.plan.show import hours_text
 from medcopilot.train.recipe import run_recipe
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,6 +33,9 @@ def test_a_recipe_is_parsed_planned_and_dry_run(path: Path, capsys: pytest.Captu
     assert found.hours is None or 0 < found.hours < 500
     assert found.parts.total == pytest.approx(sum(found.parts))
     assert all(size >= 0 for size in found.parts)
+    told = re.search(r"([\d.]+ to [\d.]+) hours \(`medcopilot plan`", path.read_text())
+    assert told is None or told[1] == hours_text(found)
+    assert told is not None or path.parent.name == "nano"
     if recipe.stage in ("sft", "dpo", "verifier", "grpo", "ppo"):
         def refuse(_: object) -> None:
             raise AssertionError("a dry run trains nothing")
@@ -108,7 +113,8 @@ def test_the_command(tmp_path: Path) -> None:
     assert "hours" in done.output
     assert "assumed, not measured" in done.output
     body = json.loads(path.read_text())
-    assert body["bytes"]["total"] == pytest.approx(sum(value for name, value in body["bytes"].items() if name not in ("total", "of")))
+    sizes = body["bytes"]
+    assert sizes["total"] == pytest.approx(sum(size for name, size in sizes.items() if name not in ("total", "of")))
     assert body["parameters"]["policy"]["all"] == 7_615_616_512
 
 
@@ -122,7 +128,8 @@ def test_strict_says_no_by_the_exit_code() -> None:
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    (("--gpu", "tpu"), "the planner knows a100-80"), (("--gpus", "0"), "at least 1"), (("--launch", "zero9"), "choose among single"),
+    (("--gpu", "tpu"), "the planner knows a100-80"), (("--gpus", "0"), "at least 1"),
+    (("--launch", "zero9"), "choose among single"),
     (("--gpus", "4", "--launch", "single"), "one GPU"), (("batch_token=3",), "did you mean 'batch_tokens'"),
     (("--calibration", "none.jsonl"), "there is no such file")])
 def test_bad_input_is_one_sentence(words: tuple[str, ...], said: str) -> None:
