@@ -166,7 +166,6 @@ def stepping(role: Role, wrapper: Wrapper, world: int) -> float:
 
 def communication(roles: list[Role], wrapper: Wrapper) -> float:
     """Buckets of gradients, and weights that are gathered at a time."""
-    trained = sum(role.trained for role in roles)
     if wrapper == "none":
         return 0.0
     if wrapper == "DDP":
@@ -174,7 +173,7 @@ def communication(roles: list[Role], wrapper: Wrapper) -> float:
     if wrapper == "ZeRO-2":
         return 2.0 * BUCKET
     if wrapper == "ZeRO-3":
-        return 2.0 * (min(LIVE, max(role.whole for role in roles)) + min(BUCKET, trained))
+        return 2.0 * (min(LIVE, max(role.whole for role in roles)) + BUCKET)
     largest = max(roles, key=lambda role: role.whole)
     outside = largest.whole - largest.arch.layers * largest.arch.layer
     by_layer = 2 * 2 * largest.arch.layer + (4 * largest.arch.layer if largest.numbers.trained == "full" else 0)

@@ -17,7 +17,8 @@ from medcopilot.plan.architecture import Architecture, known, read_folder
 from medcopilot.plan.memory import Wrapper
 from medcopilot.train.config import load_config
 
-STAGES = ("sft", "dpo", "verifier", "grpo", "ppo", "sample", "eval", "leaderboard")
+TRAINED = ("sft", "dpo", "verifier", "grpo", "ppo")
+STAGES = (*TRAINED, "sample", "eval", "leaderboard")
 WRAPPERS: dict[str, Wrapper] = {"single": "none", "ddp": "DDP", "zero2": "ZeRO-2", "zero3": "ZeRO-3", "fsdp2": "FSDP2"}
 """By the name of the accelerate configuration, the number of nodes left out."""
 NANO_ENTRIES = 2048
@@ -60,15 +61,20 @@ def class_of(stage: str) -> Any:
     return SampleConfig
 
 
+def word_of(path: Path) -> str:
+    """What a file's name says of its stage, be it one or not."""
+    return path.stem.removeprefix("paper-").split("-")[0]
+
+
 def stage_of(path: Path) -> str:
     """From the file's name.
 
     Raises:
         UserError: no stage has such a name.
     """
-    stage = path.stem.removeprefix("paper-").split("-")[0]
+    stage = word_of(path)
     if stage not in STAGES:
-        raise UserError(f"{path}: the name says no stage: call it {', '.join(STAGES[:5])} or sample (.yaml), with `paper-` before "
+        raise UserError(f"{path}: the name says no stage: call it {', '.join(TRAINED)} or sample (.yaml), with `paper-` before "
                         "or `-anything` behind it")
     return stage
 
@@ -104,13 +110,13 @@ def architecture_of(recipe: Recipe, checkpoint: str | None = None) -> tuple[Arch
     name = checkpoint or (model.checkpoint if model is not None else None)
     if name is None:
         assert model is not None
-        return _nano(model), "random nano weights"
+        return nano_shape(model), "random nano weights"
     if (Path(name) / "config.json").is_file():
         return read_folder(Path(name)), name
     seen: set[Path] = {recipe.path.resolve()}
     here = recipe
     while (found := known(Path(name).name if "checkpoints" in name else name)) is None:
-        parent = _writer(here.path.parent, name, seen)
+        parent = writer_of(here.path.parent, name, seen)
         if parent is None:
             found = known(name)  # runs/qwen2.5-7b/checkpoints/...
             if found is None:
@@ -120,12 +126,13 @@ def architecture_of(recipe: Recipe, checkpoint: str | None = None) -> tuple[Arch
         seen.add(parent.path.resolve())
         here = parent
         if parent.config.model.checkpoint is None:
-            return _nano(parent.config.model), "random nano weights"
+            return nano_shape(parent.config.model), "random nano weights"
         name = parent.config.model.checkpoint
     return found, name
 
 
-def _nano(model: Any) -> Architecture:
+def nano_shape(model: Any) -> Architecture:
+    """Of random nano weights, by a recipe's `model` section."""
     shape = model.shape
     tokenizer = Path(model.tokenizer or "") / "tokenizer.json"
     entries = NANO_ENTRIES
@@ -138,12 +145,12 @@ def _nano(model: Any) -> Architecture:
                         shape.feed_forward, entries, True, shape.positions, True)
 
 
-def _writer(folder: Path, checkpoint: str, seen: set[Path]) -> Recipe | None:
+def writer_of(folder: Path, checkpoint: str, seen: set[Path]) -> Recipe | None:
     """The recipe of a folder that writes a checkpoint: of that run, or else of that name in another run."""
     wanted = Path(checkpoint)
     others = []
     for path in sorted(folder.glob("*.yaml")):
-        if path.resolve() in seen or path.stem.removeprefix("paper-").split("-")[0] not in STAGES[:5]:
+        if path.resolve() in seen or word_of(path) not in TRAINED:
             continue
         other = read_recipe(path)
         if other.config.checkpoint == wanted:

@@ -7,13 +7,14 @@ Does not cover: endpoints, whose memory is not ours: the plan says so.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from env.errors import UserError
-from medcopilot.plan.architecture import known, read_folder
+from medcopilot.plan.architecture import Architecture, known, read_folder
 from medcopilot.plan.assumptions import Assumptions
 from medcopilot.plan.lengths import CONTEXT, lengths_of
-from medcopilot.plan.recipe import Recipe, _nano, _writer
+from medcopilot.plan.recipe import Recipe, architecture_of, writer_of
 from medcopilot.plan.workload import Engine, Rollouts, Workload
 
 TASKS = 500
@@ -49,17 +50,11 @@ def sampling_workload(recipe: Recipe, assumed: Assumptions, model: str | None) -
                     Rollouts(episodes, 1, first.concurrency, False), engine.context)
 
 
-def _shape(recipe: Recipe, name: str) -> Any:
-    from pathlib import Path
-
+def _shape(recipe: Recipe, name: str) -> Architecture:
     if (Path(name) / "config.json").is_file():
         return read_folder(Path(name))
-    writer = _writer(recipe.path.parent, name, {recipe.path.resolve()})
-    if writer is not None and writer.stage == "sft" and writer.config.model.checkpoint is None:
-        return _nano(writer.config.model)
+    writer = writer_of(recipe.path.parent, name, {recipe.path.resolve()})
     if writer is not None:
-        from medcopilot.plan.recipe import architecture_of
-
         return architecture_of(writer)[0]
     found = known(name)
     if found is None:

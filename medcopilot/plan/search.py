@@ -61,8 +61,9 @@ def _changes(found: Plan) -> list[Change]:
     if hardware.gpus > 1 and found.load.roles:
         changes += [Change(f"--launch {name} (accelerate_configs/{name}.yaml)", "launch", 2, launch=name)
                     for name in ("zero3", "fsdp2") if name != hardware.launch]
-    changes += [Change(f"--gpus {count}", "gpus", 3 + (count > 2 * hardware.gpus), gpus=count,
-                       launch="zero3" if hardware.gpus == 1 and found.load.roles else None)
+    alone = hardware.gpus == 1 and bool(found.load.roles)
+    changes += [Change(f"--gpus {count}" + alone * " --launch zero3", "gpus", 3 + (count > 2 * hardware.gpus), gpus=count,
+                       launch="zero3" if alone else None)
                 for count in (2 * hardware.gpus, 4 * hardware.gpus, 8) if count > hardware.gpus]
     if hardware.gpu != "h200":
         changes.append(Change("--gpu h200", "gpu", 4, gpu="h200"))
@@ -86,7 +87,7 @@ def _on_rows(stage: str, config: Any, found: Plan) -> list[Change]:
         changes.append(_set("micro-batch", 1, f"batch_tokens={found.load.context}", f"accumulation={config.accumulation * times}"))
     for parts in (2, 4):
         length = found.load.context // parts
-        lines = () if stage == "dpo" or config.batch_tokens <= length else (
+        lines = () if stage == "dpo" or config.batch_rows or config.batch_tokens <= length else (
             f"batch_tokens={length}", f"accumulation={config.accumulation * -(-config.batch_tokens // length)}")
         changes.append(_set("length", 4 + parts // 2, f"max_length={length}", *lines))
     return changes

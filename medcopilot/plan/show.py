@@ -103,7 +103,7 @@ def _lines(found: Plan, assumed: Assumptions) -> list[str]:
         lines.append(f"assumed: {rows}{load.lengths.mean:,.0f} tokens a trajectory ({load.lengths.scored:.0%} sampled), "
                      f"{load.lengths.turns:g} turns")
     lines.append("speed: measured on this GPU" if found.calibrated else
-                 "speed: assumed, not measured (medcopilot/plan/assumptions.py); --calibration: figures of `medcopilot bench train`")
+                 "speed: assumed, not measured (medcopilot/plan/assumptions.py); see --calibration")
     if load.arch.parameters() < SMALL:
         lines.append("a model for CPUs: what a GPU would take says little")
     return [*lines, *load.notes]

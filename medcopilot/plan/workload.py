@@ -139,8 +139,9 @@ def _on_rows(recipe: Recipe, arch: Architecture, name: str, wrapper: Wrapper, wo
     ours = chunk_rows(arch.vocabulary, cuda) if not cuda else None
     quantized = bool(config.model.lora and config.model.lora.quantize)
     role = Role("policy", arch, numbers, config.optimizer.name, quantized, largest, ours)
-    notes = ["reference sums are computed once before training, by the same model"] if recipe.stage == "dpo" else []
-    return Workload(arch, name, [role], work, steps, config.max_seconds, lengths, context=longest, notes=tuple(notes))
+    notes = ("reference sums are computed once before training, by the same model",) if recipe.stage == "dpo" else ()
+    return Workload(arch, name, [role], work, steps, config.max_seconds, lengths, context=longest,
+                    notes=(*notes, *_rounding([role], wrapper)))
 
 
 def _online(recipe: Recipe, arch: Architecture, name: str, wrapper: Wrapper, world: int, lengths: Lengths, cuda: bool) -> Workload:
@@ -180,4 +181,11 @@ def _online(recipe: Recipe, arch: Architecture, name: str, wrapper: Wrapper, wor
                     2 if config.engine.dtype == "bfloat16" else 4)
     played = min(rollouts.max_groups / rollouts.groups, lengths.played) if rollouts.filter else 1.0
     play = Rollouts(kept * played, per_update, rollouts.concurrency, rollouts.staleness == 1)
-    return Workload(arch, name, roles, work, steps, config.max_seconds, lengths, engine, play, longest)
+    return Workload(arch, name, roles, work, steps, config.max_seconds, lengths, engine, play, longest, _rounding(roles, wrapper))
+
+
+def _rounding(roles: list[Role], wrapper: Wrapper) -> tuple[str, ...]:
+    """A warning where bfloat16 weights are all that there is of what is trained."""
+    bare = any(role.numbers.trained == "full" and role.numbers.weights == 2 for role in roles)
+    return ("caution: bfloat16 weights are trained without float32 originals here, and small steps are rounded away; ZeRO, FSDP2 and "
+            "adapters keep them",) if bare and wrapper in ("none", "DDP") else ()

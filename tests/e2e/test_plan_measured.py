@@ -10,7 +10,7 @@ from medcopilot.plan.recipe import read_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 OFF = "model.gradient_checkpointing=false"
-CASES = [("qwen2.5-7b/sft",), ("qwen2.5-7b/sft", OFF), ("qwen2.5-7b/paper-sft", OFF), ("qwen2.5-7b/sft-lora",),
+CASES = [("nano/sft",), ("qwen2.5-7b/sft",), ("qwen2.5-7b/sft", OFF), ("qwen2.5-7b/paper-sft", OFF), ("qwen2.5-7b/sft-lora",),
          ("qwen2.5-7b/sft-lora", OFF), ("qwen2.5-7b/dpo",), ("qwen2.5-7b/dpo", OFF), ("qwen2.5-7b/verifier",), ("qwen2.5-7b/grpo",),
          ("qwen2.5-7b/grpo-lora", OFF), ("qwen2.5-7b/ppo",), ("qwen2.5-7b/ppo-lora", OFF), ("qwen3-8b/sft", OFF)]
 

@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 
 from medcopilot.plan.compare import runner
-from medcopilot.plan.recipe import class_of, stage_of
+from medcopilot.plan.recipe import TRAINED, class_of, stage_of, word_of
 from medcopilot.train.config import load_config
 from medcopilot.train.recipe import run_recipe
 from medcopilot.train.shrink import shop_of
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGES = ("sft", "dpo", "ppo", "grpo", "verifier")
-FILES = sorted(path for path in ROOT.glob("recipes/*/*.yaml") if stage_of(path) in STAGES)
+FILES = sorted(path for path in ROOT.glob("recipes/*/*.yaml") if word_of(path) in TRAINED)
 
 pytestmark = pytest.mark.slow
 

@@ -11,13 +11,13 @@ from env.errors import UserError
 from medcopilot.cli.main import app
 from medcopilot.plan.assumptions import Assumptions
 from medcopilot.plan.estimate import Hardware, hardware_of, plan
-from medcopilot.plan.recipe import class_of, read_recipe
+from medcopilot.plan.recipe import STAGES, class_of, read_recipe, word_of
 from medcopilot.plan.search import suggestions
 from medcopilot.plan.show import hours_text
 from medcopilot.train.recipe import run_recipe
 
 ROOT = Path(__file__).resolve().parents[3]
-FILES = sorted(ROOT.glob("recipes/*/*.yaml"))
+FILES = sorted(path for path in ROOT.glob("recipes/*/*.yaml") if word_of(path) in STAGES)
 SEVEN = ROOT / "recipes" / "qwen2.5-7b"
 
 
