@@ -55,7 +55,7 @@ def update_flops(roles: list[Role], work: Work) -> tuple[float, float]:
     learnt = sum(shape.forward_backward(work.tokens, work.scored, work.squares, recompute=True) for _, shape in trained)
     each = [shape_of(role).forward(work.tokens, work.scored, work.squares) for role in roles]
     passes = (each + each[:1])[: work.evaluate] if work.evaluate >= len(each) else each[-work.evaluate:] if work.evaluate else []
-    return learnt, sum(passes)
+    return learnt, sum(passes) / work.passes
 
 
 def traffic(roles: list[Role], wrapper: Wrapper, world: int, micro_batches: int) -> float:

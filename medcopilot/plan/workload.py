@@ -28,6 +28,8 @@ class Work(NamedTuple):
     micro_batches: int
     evaluate: int = 0
     """Passes without gradients over a round's tokens, of every model once each."""
+    passes: int = 1
+    """Updates that learn from the same tokens, which are evaluated once."""
 
 
 class Engine(NamedTuple):
@@ -73,10 +75,11 @@ class Workload(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def _numbers(config: Any, wrapper: Wrapper, lora: Any, packed: bool, cuda: bool) -> Numbers:
+def _numbers(config: Any, family: str, wrapper: Wrapper, lora: Any, packed: bool, cuda: bool) -> Numbers:
     zero = wrapper.startswith("ZeRO")
     weights = 2 if config.model.dtype == "bfloat16" or zero or wrapper == "FSDP2" else 4
-    square = not cuda and config.model.attention in ("auto", "causal_bmm")
+    wanted = config.model.attention
+    square = not cuda and (wanted == "causal_bmm" or (wanted == "auto" and family == "qwen2"))  # as `train.policy` chooses
     return Numbers(weights=weights, autocast=config.bf16, trained="lora" if lora else "full", rank=lora.rank if lora else 0,
                    targets=(lora.targets if isinstance(lora.targets, str) else tuple(lora.targets)) if lora else "all-linear",
                    adapter=2 if zero else 4, attention="packed" if packed else "square" if square else "fused",
@@ -113,7 +116,7 @@ def workload(recipe: Recipe, wrapper: Wrapper, world: int, assumed: Assumptions 
 def _on_rows(recipe: Recipe, arch: Architecture, name: str, wrapper: Wrapper, world: int, lengths: Lengths, cuda: bool) -> Workload:
     config = recipe.config
     packed = recipe.stage != "dpo" and config.packing
-    numbers = _numbers(config, wrapper, config.model.lora, packed, cuda)
+    numbers = _numbers(config, arch.family, wrapper, config.model.lora, packed, cuda)
     longest = min(config.max_length or arch.context, arch.context)
     mean = min(lengths.mean, longest)
     if recipe.stage == "dpo":
@@ -130,8 +133,7 @@ def _on_rows(recipe: Recipe, arch: Architecture, name: str, wrapper: Wrapper, wo
         per_micro = min(float(config.batch_rows or 1e9), max(1.0, filled * config.batch_tokens / mean))
         tokens, count = per_micro * mean, lengths.rows / per_micro
     accumulation = config.accumulation
-    epochs = config.epochs if config.epochs is not None else None
-    steps = None if epochs is None else max(1.0, epochs * count / world / accumulation)
+    steps = None if config.epochs is None else max(1.0, config.epochs * count / world / accumulation)
     if config.max_steps is not None:
         steps = min(steps or config.max_steps, config.max_steps)
     scored = tokens * lengths.scored if recipe.stage != "verifier" else per_micro
@@ -157,20 +159,20 @@ def _online(recipe: Recipe, arch: Architecture, name: str, wrapper: Wrapper, wor
     height = max(1, round(max(longest, 1.15 * each * mean) / longest)) if by_tokens else max(1, -(-kept // config.micro_batches))
     scored = lengths.scored if ppo else 1.0  # TRL's head computes what the environment wrote, too
     batch = Batch(height, longest, round(height * longest * scored), masked=not ppo and height > 1)
-    numbers = _numbers(config, wrapper, config.model.lora, False, cuda)
+    numbers = _numbers(config, arch.family, wrapper, config.model.lora, False, cuda)
     ours = chunk_rows(arch.vocabulary, cuda) if ppo or not cuda else None
     if ppo and wrapper == "ZeRO-3":
         ours = batch.head  # `rl.actor_critic.score` calls the head as a module there: all logits at once
     roles = [Role("policy", arch, numbers, config.optimizer.name, batch=batch, chunk=ours, cast=not ppo and not cuda)]
     if ppo:
         critic = arch if config.critic.checkpoint is None else architecture_of(recipe, config.critic.checkpoint)[0]
-        of_critic = _numbers(config, wrapper, config.critic.lora, False, cuda)
+        of_critic = _numbers(config, critic.family, wrapper, config.critic.lora, False, cuda)
         roles.append(Role("critic", critic, of_critic, config.critic.optimizer.name, batch=batch))
     if config.loss.kl and config.model.lora is None:
         roles.append(Role("reference", arch, numbers._replace(trained="none")))
     evaluate = (2 + bool(config.loss.kl)) if ppo else int(bool(config.loss.kl))
     tokens = kept / minibatches * mean
-    work = Work(tokens, tokens * scored, kept / minibatches * lengths.square(longest), config.micro_batches, evaluate)
+    work = Work(tokens, tokens * scored, kept / minibatches * lengths.square(longest), config.micro_batches, evaluate, passes)
     steps: float | None = config.max_steps
     per_update = minibatches * passes
     if config.max_episodes is not None:
@@ -187,5 +189,5 @@ def _online(recipe: Recipe, arch: Architecture, name: str, wrapper: Wrapper, wor
 def _rounding(roles: list[Role], wrapper: Wrapper) -> tuple[str, ...]:
     """A warning where bfloat16 weights are all that there is of what is trained."""
     bare = any(role.numbers.trained == "full" and role.numbers.weights == 2 for role in roles)
-    return ("caution: bfloat16 weights are trained without float32 originals here, and small steps are rounded away; ZeRO, FSDP2 and "
-            "adapters keep them",) if bare and wrapper in ("none", "DDP") else ()
+    return ("caution: bfloat16 weights are trained without float32 originals here, and small steps are rounded away; ZeRO, FSDP2 "
+            "and adapters keep them",) if bare and wrapper in ("none", "DDP") else ()
