@@ -54,7 +54,8 @@ def test_who_waits_is_not_decoded() -> None:
 
 
 def test_more_episodes_at_once_take_less_than_their_share() -> None:
-    one, two = (generation(SEVEN, ENGINE, GPUS["h100"], Rollouts(count, 1, count, False), LENGTHS, ASSUMED, 0.5) for count in (16, 32))
+    one, two = (generation(SEVEN, ENGINE, GPUS["h100"], Rollouts(count, 1, count, False), LENGTHS, ASSUMED, 0.5)
+                for count in (16, 32))
     assert one < two < 2 * one
 
 
