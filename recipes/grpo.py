@@ -2,14 +2,15 @@
 
 import sys
 
+from medcopilot.rl.grpo_settings import GrpoConfig
 from medcopilot.train.recipe import run_recipe
 
 
-def main() -> int:
-    from medcopilot.rl.grpo import GrpoConfig, run_grpo
+def train(config: GrpoConfig) -> None:
+    from medcopilot.rl.grpo import run_grpo  # torch and TRL: only when there is something to train
 
-    return run_recipe(GrpoConfig, run_grpo, __doc__ or "")
+    run_grpo(config)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_recipe(GrpoConfig, train, __doc__ or ""))

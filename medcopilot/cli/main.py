@@ -20,6 +20,7 @@ from medcopilot.cli import (
     export,
     inspect_logs,
     leaderboard,
+    plan,
     report,
     sample,
     sandbox,
@@ -32,7 +33,7 @@ from medcopilot.cli import (
 
 app = typer.Typer(name="medcopilot", no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False,
                   help="Gym, training and evaluation of code-writing medical agents. Start with `make demo`.")
-for command in (validate, sample, export, evaluate, compare, leaderboard, report, view, inspect_logs, watch, ask, serve,
+for command in (validate, sample, export, evaluate, compare, leaderboard, plan, report, view, inspect_logs, watch, ask, serve,
                 clean):
     app.command(name=command.NAME)(command.run)
 app.add_typer(data.app, name="data")

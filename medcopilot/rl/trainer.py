@@ -23,6 +23,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from medcopilot.policies.sync_probe import trained_scores
 from medcopilot.rl.batch import collate, per_episode, split_evenly, split_rows
+from medcopilot.rl.grpo_settings import BY_TOKENS
 from medcopilot.rl.guard import StepGuard
 from medcopilot.rl.ppo_loss import mismatch
 from medcopilot.rl.rounds import Row, Source
@@ -30,9 +31,6 @@ from medcopilot.rl.step_log import StepLog
 from medcopilot.train import loop
 from medcopilot.train.adapter_switch import switched_off
 from medcopilot.train.chunked_loss import chunked_logprobs
-
-BY_TOKENS = ("dapo", "cispo", "vespo")
-"""TRL's losses that are divided by the tokens of all micro-batches; the others average within each of them."""
 
 
 @contextlib.contextmanager

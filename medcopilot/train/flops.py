@@ -20,48 +20,15 @@ Does not cover: mixtures of experts, convolutions, several devices in one proces
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-PEAKS = {
-    "B200": 2250e12, "GH200": 989.4e12, "H200 NVL": 835.5e12, "H200": 989.4e12, "H100 PCIe": 756.5e12, "H100 NVL": 835.5e12,
-    "H100": 989.4e12, "H800": 989.4e12, "A100": 312e12, "A800": 312e12, "L40S": 362.05e12, "A40": 149.7e12, "A10": 125e12,
-    "L4": 121e12, "RTX 4090": 165.2e12, "RTX 3090": 71e12,
-}
-"""FLOP/s, dense bfloat16 with float32 sums, by a part of the device's name, longer names first. NVIDIA's data sheets of each
-product (half of the figure "with sparsity" where only that is printed); GeForce: appendix A of the Ada and the Ampere GA102 white
-papers."""
+from medcopilot.train.flop_counts import PEAKS, Shape, named_peak
 
-
-class Shape(NamedTuple):
-    """What a decoder costs."""
-
-    body: int
-    """Weights of its linear layers, the head not among them."""
-    body_trained: int
-    head: int
-    head_trained: int
-    attention: int
-    """layers x heads x head size"""
-    recomputed: bool
-    """Under gradient checkpointing."""
-
-    def forward_backward(self, body_tokens: float, head_tokens: float, squares: float, recompute: bool = False) -> float:
-        """FLOPs of one forward and backward pass.
-
-        Args:
-            body_tokens: tokens that went through the layers.
-            head_tokens: those that were projected on the vocabulary.
-            squares: sum over sequences of their length squared.
-            recompute: with what is computed twice (HFU), where anything is.
-        """
-        twice = recompute and self.recomputed
-        body = 4 * self.body + 2 * self.body_trained + (2 * self.body if twice else 0)
-        head = 4 * self.head + 2 * self.head_trained
-        return body * body_tokens + head * head_tokens + (16 if twice else 12) * self.attention * squares
+__all__ = ["PEAKS", "FlopMeter", "Shape", "decoders", "lengths", "named_peak", "peak_flops", "projected", "shape_of"]
 
 
 def decoders(module: nn.Module) -> list[Any]:
@@ -101,13 +68,6 @@ def _trained(module: nn.Linear) -> bool:
 def peak_flops(device: torch.device) -> float | None:
     """FLOP/s of the device by `PEAKS`; None for a CPU and for what the table lacks."""
     return named_peak(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
-
-
-def named_peak(name: str) -> float | None:
-    """The same by the device's name, e.g. `NVIDIA H100 80GB HBM3`."""
-    words = f" {name.replace('-', ' ')} "
-    found = [key for key in PEAKS if f" {key} " in words and "Laptop" not in words]
-    return PEAKS[max(found, key=len)] if found else None
 
 
 class FlopMeter:

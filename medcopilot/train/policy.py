@@ -1,7 +1,8 @@
 """The policy that a stage trains: where its weights come from, and whether it fits the stage's rows.
 
-Promises: `load_policy` gives model, tokenizer, record and digest from a checkpoint, a hub name or random nano weights; rows of
-another vocabulary are refused; `recipe_digest` recognises a finished stage.
+Promises: `load_policy` gives model, tokenizer, record and digest from a checkpoint, a hub name or random nano weights, with a chat
+template that keeps earlier turns (`agent.template`); rows of another vocabulary are refused; `recipe_digest` recognises a finished
+stage.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 
 from env.errors import UserError
+from medcopilot.agent.template import settle_template
 from medcopilot.data.rows import read_card, tokenizer_digest
 from medcopilot.train import attention
 from medcopilot.train.adapters import quantization
@@ -32,6 +34,7 @@ def load_policy(config: ModelConfig, seed: int) -> Checkpoint:
         source = Checkpoint(model, tokenizer, CheckpointMeta(profile="nano"), "")
     else:
         source = load_checkpoint(config.checkpoint, dtype=config.dtype, quantization=quantization(config))
+    settle_template(source.tokenizer)
     if config.profile:
         source = source._replace(meta=source.meta.model_copy(update={"profile": config.profile}))
     chosen = config.attention

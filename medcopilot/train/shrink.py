@@ -13,13 +13,14 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from env.datasets import BuildRequest
 from env.errors import UserError
 from env.files import atomic_write
 from env.task import TaskKey, TaskView
 from medcopilot import steps
+from medcopilot.plan.architecture import KNOWN, Family, known_name, read_folder
 from medcopilot.policies.base import ChatReply, Sampling
 from medcopilot.policies.expert import ExpertPolicy
 from medcopilot.train.config import StageConfig
@@ -40,23 +41,38 @@ class Shape(NamedTuple):
     """What a toy keeps of its model."""
 
     name: str
+    family: Family
     heads: int
     """Query heads for one key head."""
     tied: bool
 
 
 def shape_of(checkpoint: str | None) -> Shape:
-    """The shape of a local checkpoint, or that of the Qwen2.5 model whose size the name holds (7B where it holds none)."""
+    """The shape of a local checkpoint, or that of the model whose name and size the name holds (Qwen2.5-7B where it holds none)."""
     folder = Path(checkpoint or "")
     if checkpoint and (folder / "config.json").is_file():
-        about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        heads, keys = about["num_attention_heads"], about.get("num_key_value_heads") or about["num_attention_heads"]
-        return Shape(f"heads{heads // keys}{'-tied' if about.get('tie_word_embeddings') else ''}", heads // keys,
-                     bool(about.get("tie_word_embeddings")))
-    sizes = {"0.5b": Shape("0.5b", 7, True), "1.5b": Shape("1.5b", 6, True), "3b": Shape("3b", 8, True),
-             "14b": Shape("14b", 5, False)}
-    name = (checkpoint or "").lower()
-    return next((shape for size, shape in sizes.items() if f"-{size}" in name), Shape("7b", 7, False))
+        found = read_folder(folder)
+        heads = found.heads // found.key_heads
+        return Shape(f"{found.family}-heads{heads}{'-tied' if found.tied else ''}", found.family, heads, found.tied)
+    name = known_name(checkpoint or "") or "Qwen2.5-7B"
+    found = KNOWN[name]
+    return Shape(name.lower().removeprefix("qwen2.5-"), found.family, found.heads // found.key_heads, found.tied)
+
+
+class Shop(NamedTuple):
+    """Where what a toy needs is prepared, and what it is."""
+
+    folder: Path
+    shape: Shape
+    profile: Literal["nano", "full"]
+
+
+def shop_of(config: StageConfig) -> Shop:
+    """Of a recipe, below the working directory; its run is `folder / "run"`."""
+    model: ModelConfig = config.model  # type: ignore[attr-defined]
+    profile = model.profile or ("nano" if "nano" in f"{config.run} {model.checkpoint}" else "full")
+    shape = shape_of(model.checkpoint)
+    return Shop(Path("runs").resolve() / "shrink" / f"{shape.name}-{profile}", shape, profile)
 
 
 def shrink(config: S) -> S:
@@ -67,10 +83,7 @@ def shrink(config: S) -> S:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("--shrink runs in one process: start the recipe with python, not with accelerate")
-    model: ModelConfig = config.model  # type: ignore[attr-defined]
-    profile = model.profile or ("nano" if "nano" in f"{config.run} {model.checkpoint}" else "full")
-    shape = shape_of(model.checkpoint)
-    shop = Path("runs").resolve() / "shrink" / f"{shape.name}-{profile}"
+    shop, shape, profile = shop_of(config)
     print(f"shrink: {STEPS} steps at toy width ({shape.heads} query heads per key head), prepared in {shop}", file=sys.stderr)
     prepare(shop, shape, profile)
     run = shop / "run"
@@ -168,17 +181,18 @@ def _sample(out: Path, options: dict[str, Any], policy: Any = None) -> None:
 def _toy(tokenizer: Path, folder: Path, shape: Shape, profile: str, positions: int) -> None:
     """Random weights of the architecture, two layers, heads of 16."""
     import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     from medcopilot.train.model import save_checkpoint
     from medcopilot.train.tokenizer import load_tokenizer
 
     loaded = load_tokenizer(tokenizer)
+    config = AutoConfig.for_model(
+        shape.family, vocab_size=len(loaded), hidden_size=16 * shape.heads, num_hidden_layers=2, num_attention_heads=shape.heads,
+        num_key_value_heads=1, head_dim=16, intermediate_size=48 * shape.heads, max_position_embeddings=positions,
+        tie_word_embeddings=shape.tied, rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0}, bos_token_id=None,
+        eos_token_id=loaded.eos_token_id, pad_token_id=loaded.pad_token_id)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = Qwen2ForCausalLM(Qwen2Config(
-            vocab_size=len(loaded), hidden_size=16 * shape.heads, num_hidden_layers=2, num_attention_heads=shape.heads,
-            num_key_value_heads=1, intermediate_size=48 * shape.heads, max_position_embeddings=positions,
-            tie_word_embeddings=shape.tied, rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0}, bos_token_id=None,
-            eos_token_id=loaded.eos_token_id, pad_token_id=loaded.pad_token_id))
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     save_checkpoint(model, loaded, folder, CheckpointMeta(profile=profile))  # type: ignore[arg-type]

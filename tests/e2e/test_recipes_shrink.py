@@ -1,38 +1,26 @@
-"""Every recipe of the large models, two steps at toy width: what a person with GPUs would start runs through."""
+"""Every recipe, two steps at toy width: what a person with GPUs would start runs through."""
 
 import os
 from pathlib import Path
 
 import pytest
 
+from medcopilot.plan.compare import runner
+from medcopilot.plan.recipe import TRAINED, class_of, stage_of, word_of
+from medcopilot.train.config import load_config
 from medcopilot.train.recipe import run_recipe
+from medcopilot.train.shrink import shop_of
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGES = ("sft", "dpo", "ppo", "grpo", "verifier")
-FILES = sorted(path for path in ROOT.glob("recipes/qwen*/*.yaml") if path.stem.removeprefix("paper-") in STAGES)
+FILES = sorted(path for path in ROOT.glob("recipes/*/*.yaml") if word_of(path) in TRAINED)
 
 pytestmark = pytest.mark.slow
 
 
-def recipe_of(stage: str):
+def recipe_of(path: Path):
     """Configuration class and training function."""
-    if stage in ("sft", "dpo"):
-        from medcopilot.train import dpo, settings, sft
-
-        return (settings.SftConfig, sft.run_sft) if stage == "sft" else (settings.DpoConfig, dpo.run_dpo)
-    if stage == "verifier":
-        from medcopilot.train.settings import VerifierConfig
-        from medcopilot.verifier.train import run_verifier
-
-        return VerifierConfig, run_verifier
-    if stage == "grpo":
-        from medcopilot.rl.grpo import GrpoConfig, run_grpo
-
-        return GrpoConfig, run_grpo
-    from medcopilot.rl.ppo import run_ppo
-    from medcopilot.rl.ppo_settings import PpoConfig
-
-    return PpoConfig, run_ppo
+    stage = stage_of(path)
+    return class_of(stage), runner(stage)
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +35,16 @@ def workplace(tmp_path_factory):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_two_steps_at_toy_width(workplace, path, monkeypatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    stage = path.stem.removeprefix("paper-")
-    assert run_recipe(*recipe_of(stage), "", [str(path), "--shrink"]) == 0
-    [shop] = [folder for folder in (workplace / "runs" / "shrink").iterdir()
-              if (folder / "run" / "checkpoints" / path.stem).is_dir() and ("14b" in str(path)) == ("14b" in folder.name)
-              ] if "verifier" not in path.stem else [workplace / "runs" / "shrink" / "7b-full"]
-    checkpoint = shop / "run" / "checkpoints" / path.stem
+    cls, run = recipe_of(path)
+    assert run_recipe(cls, run, "", [str(path), "--shrink"]) == 0
+    config = load_config(cls, path)
+    checkpoint = shop_of(config).folder / "run" / "checkpoints" / config.name
     assert (checkpoint / "model.safetensors").is_file()
-    assert not (workplace / "runs" / path.parent.name).exists()  # the recipe's own folder is not touched
+    assert not (workplace / config.run).exists()  # the recipe's own folder is not touched
 
 
 def test_several_processes_are_refused(workplace, capsys, monkeypatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     path = ROOT / "recipes" / "qwen2.5-7b" / "sft.yaml"
-    assert run_recipe(*recipe_of("sft"), "", [str(path), "--shrink"]) == 2
+    assert run_recipe(*recipe_of(path), "", [str(path), "--shrink"]) == 2
     assert "start the recipe with python" in capsys.readouterr().err

@@ -1,0 +1,62 @@
+"""Recipes that only sample: `medcopilot sample --config`, and a leaderboard's entries.
+
+Promises: one vLLM engine on one GPU, with the share of its memory that vLLM takes by itself; every GPU beyond the first plays its
+own part of the episodes.
+Does not cover: endpoints, whose memory is not ours: the plan says so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from env.errors import UserError
+from medcopilot.plan.architecture import Architecture, known, read_folder
+from medcopilot.plan.assumptions import Assumptions
+from medcopilot.plan.lengths import CONTEXT, lengths_of
+from medcopilot.plan.recipe import Recipe, architecture_of, writer_of
+from medcopilot.plan.workload import Engine, Rollouts, Workload
+
+TASKS = 500
+"""Of a dataset, where a recipe takes all of them; the twins have 3 to 19,000."""
+SHARE = 0.9
+"""vLLM's own default of `gpu_memory_utilization`."""
+
+
+def _configs(recipe: Recipe) -> list[Any]:
+    if recipe.stage != "leaderboard":
+        return [recipe.config]
+    return [recipe.config.sampling(entry) for entry in recipe.config.entries if entry.policy]
+
+
+def sampling_workload(recipe: Recipe, assumed: Assumptions, model: str | None) -> Workload:
+    """Episodes of all entries by the first model that is not an endpoint.
+
+    Raises:
+        UserError: no entry samples a model of ours.
+    """
+    configs = _configs(recipe)
+    ours = [config for config in configs if not config.policy.startswith("openai:") and config.policy != "expert"]
+    if not ours:
+        raise UserError(f"{recipe.path}: only endpoints and the scripted expert play here: there is nothing to plan for a GPU")
+    first = ours[0]
+    name = model or first.policy.removeprefix("vllm:").removeprefix("transformers:")
+    arch = _shape(recipe, name)
+    lengths = lengths_of(recipe, arch, assumed)
+    episodes = sum(len(config.datasets) * (config.tasks_per_dataset or TASKS) * config.samples for config in ours)
+    engine = Engine("vllm" if first.policy.startswith("vllm:") else "transformers", SHARE, min(CONTEXT, arch.context),
+                    first.concurrency, 2)
+    return Workload(arch, name, [], None, 1.0, first.max_seconds, lengths._replace(rows=episodes), engine,
+                    Rollouts(episodes, 1, first.concurrency, False), engine.context)
+
+
+def _shape(recipe: Recipe, name: str) -> Architecture:
+    if (Path(name) / "config.json").is_file():
+        return read_folder(Path(name))
+    writer = writer_of(recipe.path.parent, name, {recipe.path.resolve()})
+    if writer is not None:
+        return architecture_of(writer)[0]
+    found = known(name)
+    if found is None:
+        raise UserError(f"{recipe.path}: the shape of {name!r} is not known: give --model with a folder that has its config.json")
+    return found
