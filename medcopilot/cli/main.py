@@ -19,6 +19,7 @@ from medcopilot.cli import (
     evaluate,
     export,
     leaderboard,
+    publish,
     report,
     sample,
     sandbox,
@@ -31,7 +32,8 @@ from medcopilot.cli import (
 
 app = typer.Typer(name="medcopilot", no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False,
                   help="Gym, training and evaluation of code-writing medical agents. Start with `make demo`.")
-for command in (validate, sample, export, evaluate, compare, leaderboard, report, view, watch, ask, serve, clean):
+for command in (validate, sample, export, evaluate, compare, leaderboard, report, view, watch, ask, serve, publish,
+                clean):
     app.command(name=command.NAME)(command.run)
 app.add_typer(data.app, name="data")
 app.add_typer(tasks.app, name="tasks")
