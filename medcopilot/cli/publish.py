@@ -12,8 +12,8 @@ NAME = "publish"
 
 def run(
     path: Annotated[Path, typer.Argument(metavar="CHECKPOINT|DATA", help=(
-        "folder of a finished stage, of a LoRA adapter or of a resumable state (STAGE.work); with --type dataset: a file of rows, a "
-        "folder with README.md, or a built task set"))],
+        "folder of a finished stage, of a LoRA adapter or of a resumable state (STAGE.work); with --type dataset: a file of rows, "
+        "a folder with README.md, or a built task set"))],
     repo_id: Annotated[str | None, typer.Option(help="OWNER/NAME on the hub; without it nothing is sent")] = None,
     kind: Annotated[str, typer.Option("--type", help="**model** or **dataset**")] = "model",
     results: Annotated[list[Path] | None, typer.Option(help="run folder of `medcopilot sample` with this very checkpoint, for the "

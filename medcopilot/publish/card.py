@@ -11,16 +11,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from env.errors import UserError
-from medcopilot.publish.metrics import Result, hub_results, percent
-from medcopilot.publish.verify import Check
 from medcopilot.report.provenance import code_record
-from medcopilot.train.provenance import Provenance
+
+if TYPE_CHECKING:  # rows are published without torch
+    from medcopilot.publish.metrics import Result
+    from medcopilot.publish.verify import Check
+    from medcopilot.train.provenance import Provenance
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _PRIVATE_KEYS = {"wandb", "servers", "threads", "rank_seconds", "tracking"}
@@ -54,6 +56,8 @@ def model_card(name: str, *, record: Provenance | None, recipe: Mapping[str, Any
         licence: the hub's identifier.
     """
     from huggingface_hub import ModelCardData
+
+    from medcopilot.publish.metrics import hub_results, percent
 
     bases = [base for base in record.bases if _HUB_NAME.fullmatch(base)] if record else []
     data = ModelCardData(base_model=bases or None, license=licence, library_name="transformers", pipeline_tag="text-generation",

@@ -36,8 +36,8 @@ def stage_data(path: Path, out: Path, name: str, licence: str | None = None) -> 
         UserError: nothing that is a data set, or torn files.
     """
     if not path.exists():
-        raise UserError(f"{path}: there is no such file or folder: give rows of `medcopilot export`, or a folder with README.md and "
-                        "data")
+        raise UserError(f"{path}: there is no such file or folder: give rows of `medcopilot export`, or a folder with README.md "
+                        "and data")
     if path.is_dir() and (out.resolve() == path.resolve() or path.resolve() in out.resolve().parents):
         raise UserError(f"--out {out} lies in {path}: choose another folder")
     if path.is_file():

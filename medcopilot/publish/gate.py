@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from env.agreement import agreements_file, check
 from env.errors import AgreementError
-from medcopilot.train.provenance import Provenance
+
+if TYPE_CHECKING:  # rows are published without torch
+    from medcopilot.train.provenance import Provenance
 
 
 def allow_model(folder: Path, record: Provenance | None, digest: str) -> None:

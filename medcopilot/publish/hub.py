@@ -77,7 +77,7 @@ def upload(folder: Path, files: list[File], repo_id: str, *, kind: Kind = "model
     if not sys.stderr.isatty():
         disable_progress_bars()
     api = HfApi(library_name="medcopilot")
-    attempts = Retrying(stop=stop_after_attempt(ATTEMPTS), wait=wait or wait_exponential_jitter(initial=2, max=60),
+    attempts = Retrying(stop=stop_after_attempt(ATTEMPTS), wait=wait or wait_exponential_jitter(multiplier=2, max=60),
                         retry=retry_if_exception_type(_TryAgain), before_sleep=lambda state: tell(_again(state)), reraise=True)
     try:
         for attempt in attempts:

@@ -48,8 +48,9 @@ def read_results(folders: Sequence[Path], digests: set[str], resamples: int = 10
         config = RunFolder.open(folder).config
         digest = (config.get("policy_record") or {}).get("digest") or ""
         if digest not in digests:
-            raise UserError(f"--results {folder}: the run is of {config.get('policy', 'another policy')} ({digest or 'no digest'}), "
-                            f"not of what is published ({', '.join(sorted(digests))}): sample it again with this checkpoint")
+            policy = f"{config.get('policy', 'another policy')} ({digest or 'no digest'})"
+            raise UserError(f"--results {folder}: the run is of {policy}, not of what is published ({', '.join(sorted(digests))}): "
+                            "sample it again with this checkpoint")
         configs[folder.name] = config
     if len(configs) < len(folders):
         raise UserError("--results: two runs have the same folder name: rename one")
@@ -93,11 +94,12 @@ def hub_results(results: Sequence[Result]) -> list[Any]:
             if rate.value is None:
                 continue
             bounds = interval(rate)
+            spread = {"ci95_low": round(100 * bounds[0], 2), "ci95_high": round(100 * bounds[1], 2)} if bounds else {}
             found.append(EvalResult(
                 task_type="text-generation", task_name="code-writing agent in a sandbox",
-                dataset_type=f"medcopilot/{row.dataset}", dataset_name=f"{row.dataset} ({row.origin}, {row.slice or 'all'})", dataset_split=row.split,
-                dataset_config=f"{row.run}/{row.slice or 'all'}/T={row.temperature:g}", metric_type="accuracy",
-                metric_name=f"{title}, T = {row.temperature:g}, protocol {row.protocol}", metric_value=round(100 * rate.value, 2),
-                metric_args={"grader": grader, "tasks": row.group.tasks, "graded": rate.n,
-                             **({"ci95_low": round(100 * bounds[0], 2), "ci95_high": round(100 * bounds[1], 2)} if bounds else {})}))
+                dataset_type=f"medcopilot/{row.dataset}", dataset_name=f"{row.dataset} ({row.origin}, {row.slice or 'all'})",
+                dataset_split=row.split, dataset_config=f"{row.run}/{row.slice or 'all'}/T={row.temperature:g}",
+                metric_type="accuracy", metric_name=f"{title}, T = {row.temperature:g}, protocol {row.protocol}",
+                metric_value=round(100 * rate.value, 2),
+                metric_args={"grader": grader, "tasks": row.group.tasks, "graded": rate.n, **spread}))
     return found

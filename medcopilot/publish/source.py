@@ -8,6 +8,7 @@ Does not cover: adapters on 4-bit parents other than by their parent as it was s
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,8 @@ def _with_adapter(weights: dict[str, torch.Tensor], settings: ModelConfig, token
     from peft import get_peft_model
 
     model = get_peft_model(parent, lora_config(settings.lora))
+    # as peft writes adapters, accelerate's too, their own name is left out
+    weights = {re.sub(r"(\.lora_[AB])\.weight$", rf"\1.{ADAPTER}.weight", name): tensor for name, tensor in weights.items()}
     inner = dict(parent.named_parameters())
     wanted = {name for name in inner if ".lora_" in name}
     given = {name for name in weights if ".lora_" in name}
