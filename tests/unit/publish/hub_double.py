@@ -1,5 +1,5 @@
-"""A hub on a loopback port that speaks the upload protocol of the pinned huggingface_hub: create, preupload, LFS batch, PUT, verify,
-commit. What the real one stores is kept in memory; faults are asked for one by one."""
+"""A hub on a loopback port that speaks the upload protocol of the pinned huggingface_hub: create, preupload, LFS batch, PUT,
+verify, commit. What the real one stores is kept in memory; faults are asked for one by one."""
 
 from __future__ import annotations
 
@@ -123,8 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
         repo = self.owner.repos.get(name)
         if repo is None:
             return 404, {"error": "Repository not found"}
-        return 200, {"id": name, "_id": "0", "private": repo.private, "sha": f"{len(repo.commits):040x}", "tags": [], "downloads": 0,
-                     "likes": 0, "siblings": [{"rfilename": path} for path in repo.files]}
+        return 200, {"id": name, "_id": "0", "private": repo.private, "sha": f"{len(repo.commits):040x}", "tags": [],
+                     "downloads": 0, "likes": 0, "siblings": [{"rfilename": path} for path in repo.files]}
 
     def valid(self, _: bytes) -> tuple[int, Any]:
         return 200, {"errors": [], "warnings": []}

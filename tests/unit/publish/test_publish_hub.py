@@ -107,7 +107,7 @@ def test_nobody_listens(hub, folder, monkeypatch):
     hub.close()
     with pytest.raises(InfrastructureError, match="no connection to http://127"):
         send(folder)
-    assert constants.ENDPOINT == hub.url
+    assert hub.url == constants.ENDPOINT
 
 
 def test_a_wrong_token_is_one_sentence_without_the_token(hub, folder, monkeypatch, capfd):

@@ -56,10 +56,11 @@ def test_a_critic_and_a_judge_count_too(tmp_path, tokenizer_folder):
         (tmp_path / name).mkdir()
         (tmp_path / name / "tokenizer.json").write_text(name)
         seal(Provenance(bases=("a/b",), seen=(Seen(stage=name, dataset="ehrshot", licence=licence, count=1),)), tmp_path / name)
-    record = trace_back("ppo", 0, {}, [("policy", "a/b"), ("critic", str(tmp_path / "critic")), ("verifier", str(tmp_path / "judge"))])
+    critic, judge = str(tmp_path / "critic"), str(tmp_path / "judge")
+    record = trace_back("ppo", 0, {}, [("policy", "a/b"), ("critic", critic), ("verifier", judge)])
     assert {one.licence for one in record.seen} == {"Stanford-EHRSHOT", "synthetic"}
     (tmp_path / "judge" / "tokenizer.json").write_text("other weights")
-    assert "judge" in trace_back("ppo", 0, {}, [("verifier", str(tmp_path / "judge"))]).unknown[0]
+    assert "judge" in trace_back("ppo", 0, {}, [("verifier", judge)]).unknown[0]
 
 
 def test_a_dump_says_which_tasks_it_is_drawn_from(tmp_path):
