@@ -65,18 +65,18 @@ def run(
             raise UserError("--results, --base, --check-vllm and --tolerance are for models: leave them out")
         files = stage_data(path, target, name, licence)
     typer.echo(f"{target}:\n{show(files)}")
-    address = None
+    sent = None
     if repo_id is not None and not dry_run:
         from medcopilot.publish.hub import upload
 
-        address = upload(target, files, repo_id, kind="dataset" if kind == "dataset" else "model", public=public, message=message,
-                         tell=lambda text: typer.echo(text, err=True))
-        typer.echo(f"{repo_id} ({'public' if public else 'private'}): {address}")
+        sent = upload(target, files, repo_id, kind="dataset" if kind == "dataset" else "model", public=public, message=message,
+                      tell=lambda text: typer.echo(text, err=True))
+        typer.echo(f"{repo_id} ({'private' if sent.private else 'public'}): {sent.address}")
     else:
         typer.echo("nothing was sent" + ("" if repo_id else ": --repo-id OWNER/NAME sends it"))
     if json_file is not None:
         atomic_write(json_file, json.dumps({"folder": str(target), "files": [file._asdict() for file in files], "repo_id": repo_id,
-                                            "commit": address}, indent=2) + "\n")
+                                            "commit": sent.address if sent else None}, indent=2) + "\n")
 
 
 def _beside(path: Path) -> Path:

@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import httpx
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
@@ -30,6 +30,14 @@ ATTEMPTS = 5
 _WEIGHTS = (".safetensors", ".bin", ".safetensors.index.json", ".bin.index.json")
 _AGAIN = {408, 409, 412, 425, 429, 500, 502, 503, 504}
 """409 and 412: somebody else's commit came between."""
+
+
+class Sent(NamedTuple):
+    """What came of it."""
+
+    address: str
+    """Of the commit."""
+    private: bool
 
 
 class HubError(InfrastructureError, UserError):
@@ -56,16 +64,13 @@ def check_name(repo_id: str) -> str:
 
 
 def upload(folder: Path, files: list[File], repo_id: str, *, kind: Kind = "model", public: bool = False, message: str = "",
-           wait: Any = None, tell: Callable[[str], None] = lambda _: None) -> str:
+           wait: Any = None, tell: Callable[[str], None] = lambda _: None) -> Sent:
     """Make the repository if need be, and put the files there in one commit.
 
     Args:
         files: of `folder`, all of them and no others.
         wait: tenacity's pause between attempts; default: exponential, a minute at most.
         tell: what is going on, for a person.
-
-    Returns:
-        The commit's address.
 
     Raises:
         UserError: no token, not allowed, no such owner, or a public repository where private was meant.
@@ -94,7 +99,7 @@ def _again(state: RetryCallState) -> str:
     return f"{failed}: trying again"
 
 
-def _attempt(api: HfApi, folder: Path, files: list[File], repo_id: str, kind: Kind, public: bool, message: str) -> str:
+def _attempt(api: HfApi, folder: Path, files: list[File], repo_id: str, kind: Kind, public: bool, message: str) -> Sent:
     try:
         api.create_repo(repo_id, repo_type=kind, private=not public, exist_ok=True)
         there = api.repo_info(repo_id, repo_type=kind)
@@ -107,7 +112,8 @@ def _attempt(api: HfApi, folder: Path, files: list[File], repo_id: str, kind: Ki
                  and entry.rfilename not in names]
         operations = [*(CommitOperationAdd(path_in_repo=file.path, path_or_fileobj=str(folder / file.path)) for file in files),
                       *(CommitOperationDelete(path_in_repo=name) for name in sorted(stale))]
-        return str(api.create_commit(repo_id, operations, commit_message=message, repo_type=kind).commit_url)
+        made = api.create_commit(repo_id, operations, commit_message=message, repo_type=kind)
+        return Sent(str(made.commit_url), bool(there.private))
     except UserError:
         raise
     except OfflineModeIsEnabled:

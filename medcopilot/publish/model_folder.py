@@ -8,6 +8,7 @@ Does not cover: quantised formats (GGUF, AWQ).
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from medcopilot.train.folders import write_folder
 from medcopilot.train.model import META, checkpoint_digest
 from medcopilot.train.provenance import RECIPE, seal
 
+TOKENIZER = "tokenizer_config.json"
 SHARD = "5GB"
 """Largest safetensors file."""
 _HOW = {"checkpoint": "Whole weights of a finished training stage.", "zero": "Put together from DeepSpeed ZeRO shards.",
@@ -113,6 +115,9 @@ def _save(model: Any, tokenizer: Any, folder: Path, loaded: Loaded) -> None:
     generation.use_cache = True
     model.save_pretrained(folder, max_shard_size=SHARD)
     tokenizer.save_pretrained(folder)
+    settings = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))
+    kept = {key: value for key, value in settings.items() if key not in ("is_local", "local_files_only", "name_or_path")}
+    (folder / TOKENIZER).write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / META).write_text(loaded.meta.model_dump_json(indent=2) + "\n", encoding="utf-8")
     if loaded.recipe:
         text = yaml.safe_dump(public_recipe(loaded.recipe), sort_keys=False, allow_unicode=True)

@@ -26,7 +26,7 @@ TOLERANCE = {("transformers", "float32"): 1e-4, ("transformers", "bfloat16"): 0.
 merged; vLLM's kernels round elsewhere."""
 VLLM_SECONDS = 1800.0
 MOST_TOKENS = 10_000
-"""Of a vocabulary, how many are tried alone, at least, where it has them."""
+"""Of a vocabulary, about how many are tried, each alone."""
 
 
 class Check(NamedTuple):
@@ -128,6 +128,6 @@ def same_ids(folder: Path, tokenizer: Any) -> bool:
     from transformers import AutoTokenizer
 
     ids = range(0, len(tokenizer), max(1, len(tokenizer) // MOST_TOKENS))
-    texts = [*tokenizer.batch_decode([[token] for token in ids]), "SELECT COUNT(*) FROM labs WHERE value > 12.5; naïve café\n\n  x = 1"]
+    texts = [*tokenizer.batch_decode([[token] for token in ids]), "SELECT COUNT(*) FROM labs WHERE value > 12.5; café\n\n  x = 1"]
     theirs = AutoTokenizer.from_pretrained(str(folder))
     return bool(theirs(texts)["input_ids"] == tokenizer(texts)["input_ids"])

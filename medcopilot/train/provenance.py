@@ -10,6 +10,7 @@ are the same runs as the rows of the first stage, where `medcopilot export --new
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from medcopilot.train.model import checkpoint_digest
 
 FILE = "provenance.json"
 RECIPE = "recipe.yaml"
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 Role = Literal["policy", "critic", "verifier"]
 
 
@@ -102,6 +104,8 @@ def trace_back(stage: str, seed: int, tags: Mapping[tuple[str, str], int], paren
         folder = None if source is None else Path(source)
         if folder is None:
             bases.append(f"random weights, seed {seed}")
+        elif not folder.is_dir() and _HUB_NAME.fullmatch(str(source)) is None:
+            unknown.append(f"the {role} that {stage} starts from ({folder.name}) is not there any more")
         elif not folder.is_dir():
             bases.append(str(source))
             found.append(Parent(role=role, name=str(source)))

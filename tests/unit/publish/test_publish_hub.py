@@ -13,7 +13,7 @@ from hub_double import TOKEN, Repo
 from tenacity import wait_none
 
 from env.errors import InfrastructureError, UserError
-from medcopilot.publish.hub import ATTEMPTS, upload
+from medcopilot.publish.hub import ATTEMPTS, Sent, upload
 from medcopilot.publish.tree import tree
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -35,7 +35,7 @@ def folder(tmp_path) -> Path:
     return made
 
 
-def send(folder: Path, **options) -> str:
+def send(folder: Path, **options) -> Sent:
     return upload(folder, tree(folder), REPO, wait=wait_none(), **options)
 
 
@@ -44,14 +44,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_one_commit_holds_exactly_the_tree(hub, folder):
-    address = send(folder)
+    sent = send(folder)
     repo = hub.repos[REPO]
     assert repo.private
     assert repo.files == contents(folder)
     assert repo.large == {"model.safetensors"}
     assert repo.commits == [[file.path for file in tree(folder)]]
     assert ".hidden" not in repo.files
-    assert address == f"{hub.url}/{REPO}/commit/{1:040x}"
+    assert sent == (f"{hub.url}/{REPO}/commit/{1:040x}", True)
 
 
 def test_the_same_again_sends_and_changes_nothing(hub, folder):
@@ -147,7 +147,7 @@ def test_a_public_repository_is_refused_where_private_was_meant(hub, folder):
 
 
 def test_public_is_public(hub, folder):
-    send(folder, public=True)
+    assert not send(folder, public=True).private
     assert not hub.repos[REPO].private
 
 

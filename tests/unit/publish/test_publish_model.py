@@ -41,7 +41,7 @@ def adapter_of(folder, tmp_path, *, dtype="float32", parent=None):
     with torch.no_grad():
         for name, weight in made.named_parameters():
             if "lora_B" in name:
-                weight.normal_(std=0.3)
+                weight.normal_(std=0.6)
     made.save_pretrained(tmp_path / "adapter")
     if parent is not None:
         path = tmp_path / "adapter" / "adapter_config.json"
@@ -106,7 +106,7 @@ def test_a_merged_adapter_computes_what_the_adapter_did(make_checkpoint, tmp_pat
     plain = verify.transformers_scores(parent, rows)
     gap = [max(abs(a - b) for x, y in zip(own, other, strict=True) for a, b in zip(x, y, strict=True)) for other in (merged, plain)]
     assert gap[0] < (1e-5 if dtype == "float32" else 0.1)
-    assert gap[1] > 0.3
+    assert gap[1] > 0.2
 
 
 def test_an_adapter_without_a_parent_says_so(make_checkpoint, tmp_path):

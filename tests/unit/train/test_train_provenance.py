@@ -44,6 +44,13 @@ def test_a_second_stage_has_seen_what_the_first_saw(tmp_path, sft_rows, tokenize
     assert trace_back("three", 0, {}, [("policy", str(first))]).unknown
 
 
+def test_a_parent_that_is_gone_is_not_taken_for_a_name_on_the_hub(tmp_path):
+    record = trace_back("adapter", 0, {}, [("policy", str(tmp_path / "gone"))])
+    assert not record.bases
+    assert "is not there any more" in record.unknown[0]
+    assert str(tmp_path) not in record.unknown[0]
+
+
 @pytest.mark.parametrize("source", [None, "Qwen/Qwen2.5-7B-Instruct"])
 def test_weights_begin_somewhere(source):
     record = trace_back("sft", 5, {("eicu", "synthetic"): 2}, [("policy", source)])
