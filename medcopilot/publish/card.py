@@ -46,7 +46,7 @@ def _public(value: Any) -> Any:
 
 def model_card(name: str, *, record: Provenance | None, recipe: Mapping[str, Any], results: Sequence[Result],
                checks: Sequence[Check], parameters: int, dtype: str, how: str, profile: str, auto_tokenizer: bool,
-               licence: str | None) -> str:
+               licence: str | None, verifier: bool = False) -> str:
     """README.md of a model.
 
     Args:
@@ -54,6 +54,7 @@ def model_card(name: str, *, record: Provenance | None, recipe: Mapping[str, Any
         how: from what form the weights come, in words.
         auto_tokenizer: whether `AutoTokenizer` reads the tokenizer as it was trained with.
         licence: the hub's identifier.
+        verifier: it judges episodes and plays none.
     """
     from huggingface_hub import ModelCardData
 
@@ -66,7 +67,7 @@ def model_card(name: str, *, record: Provenance | None, recipe: Mapping[str, Any
     seen = list(record.seen) if record else []
     text = _render("model_card.md.jinja", name=name, record=record, seen=seen, results=results, checks=checks, percent=percent,
                    parameters=parameters, dtype=dtype, how=how, profile=profile, auto_tokenizer=auto_tokenizer, licence=licence,
-                   bases=bases, seed=recipe.get("seed"), stage=recipe.get("name"), code=code_record(),
+                   verifier=verifier, bases=bases, seed=recipe.get("seed"), stage=recipe.get("name"), code=code_record(),
                    recipe=yaml.safe_dump(public_recipe(recipe), sort_keys=False, allow_unicode=True) if recipe else "")
     return _card("ModelCard", data, text)
 

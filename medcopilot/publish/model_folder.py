@@ -28,6 +28,8 @@ from medcopilot.train.folders import write_folder
 from medcopilot.train.model import META, checkpoint_digest
 from medcopilot.train.provenance import RECIPE, seal
 
+VERIFIER = "verifier.json"
+"""The record of an outcome verifier (`medcopilot.verifier`)."""
 TOKENIZER = "tokenizer_config.json"
 SHARD = "5GB"
 """Largest safetensors file."""
@@ -102,7 +104,7 @@ def _fill(folder: Path, loaded: Loaded, options: ModelOptions, tell: Callable[[s
     how = _HOW[loaded.form] + (" A LoRA adapter is merged into them." if adapted and loaded.form != "adapter" else "")
     card = model_card(options.name, record=loaded.record, recipe=loaded.recipe, results=results, checks=checks,
                       parameters=parameters, dtype=dtype, how=how, profile=loaded.meta.profile, auto_tokenizer=auto,
-                      licence=options.licence)
+                      licence=options.licence, verifier=(folder / VERIFIER).is_file())
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
@@ -118,11 +120,12 @@ def _save(model: Any, tokenizer: Any, folder: Path, loaded: Loaded) -> None:
     settings = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))
     kept = {key: value for key, value in settings.items() if key not in ("is_local", "local_files_only", "name_or_path")}
     (folder / TOKENIZER).write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / META).write_text(loaded.meta.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    meta = loaded.meta.model_copy(update={"details": public_recipe(loaded.meta.details)})
+    (folder / META).write_text(meta.model_dump_json(indent=2) + "\n", encoding="utf-8")
     if loaded.recipe:
         text = yaml.safe_dump(public_recipe(loaded.recipe), sort_keys=False, allow_unicode=True)
         (folder / RECIPE).write_text(text, encoding="utf-8")
-    for name in ("verifier.json", "LICENSE", "NOTICE"):
+    for name in (VERIFIER, "LICENSE", "NOTICE"):
         if (loaded.folder / name).is_file():
             (folder / name).write_bytes((loaded.folder / name).read_bytes())
 

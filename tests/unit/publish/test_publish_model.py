@@ -73,7 +73,10 @@ def test_the_same_source_gives_the_same_weights(make_checkpoint, tmp_path):
 
 
 def test_no_path_and_no_account_of_this_machine_is_in_it(make_checkpoint, tmp_path):
-    stage_model(make_checkpoint(), tmp_path / "out", OPTIONS)
+    source = make_checkpoint()
+    meta = json.loads((source / "medcopilot.json").read_text())
+    (source / "medcopilot.json").write_text(json.dumps({**meta, "details": {"replay": f"{tmp_path}/run/rollouts/grpo"}}))
+    stage_model(source, tmp_path / "out", OPTIONS)
     for file in tree(tmp_path / "out"):
         body = (tmp_path / "out" / file.path).read_bytes()
         assert str(tmp_path).encode() not in body, file.path
