@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -65,18 +65,24 @@ def run(
             raise UserError("--results, --base, --check-vllm and --tolerance are for models: leave them out")
         files = stage_data(path, target, name, licence)
     typer.echo(f"{target}:\n{show(files)}")
-    sent = None
+    address = None
     if repo_id is not None and not dry_run:
-        from medcopilot.publish.hub import upload
-
-        sent = upload(target, files, repo_id, kind="dataset" if kind == "dataset" else "model", public=public, message=message,
-                      tell=lambda text: typer.echo(text, err=True))
-        typer.echo(f"{repo_id} ({'private' if sent.private else 'public'}): {sent.address}")
+        address = _send(target, files, repo_id, kind, public, message)
     else:
         typer.echo("nothing was sent" + ("" if repo_id else ": --repo-id OWNER/NAME sends it"))
     if json_file is not None:
         atomic_write(json_file, json.dumps({"folder": str(target), "files": [file._asdict() for file in files], "repo_id": repo_id,
-                                            "commit": sent.address if sent else None}, indent=2) + "\n")
+                                            "commit": address}, indent=2) + "\n")
+
+
+def _send(folder: Path, files: list[Any], repo_id: str, kind: str, public: bool, message: str) -> str:
+    """Put the staged folder on the hub. Returns the commit's address."""
+    from medcopilot.publish.hub import upload
+
+    sent = upload(folder, files, repo_id, kind="dataset" if kind == "dataset" else "model", public=public, message=message,
+                  tell=lambda text: typer.echo(text, err=True))
+    typer.echo(f"{repo_id} ({'private' if sent.private else 'public'}): {sent.address}")
+    return sent.address
 
 
 def _beside(path: Path) -> Path:
