@@ -1,8 +1,9 @@
 """Exported rows, a folder in the hub's form, or a built synthetic task set, as the folder that is published.
 
 Promises: every row's licence tag is read from the files themselves, never from a card, and goes through the gate; the folder
-appears whole or not at all. A folder with a README.md is taken as it is; rows of `medcopilot export` and task sets get a card.
-Does not cover: files of other kinds than JSON lines and Parquet as rows; they go along in folders that have a README.md.
+appears whole or not at all. A folder with a README.md is taken as it is, but for paths in the cards of exported rows; rows of
+`medcopilot export` and task sets get a card. Files whose rows cannot be read for their tags are refused, not sent along.
+Does not cover: rows in other forms than JSON lines and Parquet; what somebody writes into a README.md.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from medcopilot.train.folders import write_folder
 
 Tags = Counter[tuple[str, str]]
 MANIFEST = "manifest.json"
+_CARD = ".card.json"
+_PAGES = (".md", ".png", ".svg")
+_BESIDE = (_CARD, "LICENSE", "LICENSE.txt", "NOTICE", "CITATION.cff")
 _LICENCE = ("licence", "license")
 
 
@@ -46,6 +50,10 @@ def stage_data(path: Path, out: Path, name: str, licence: str | None = None) -> 
     elif (path / "README.md").is_file():
         check_card(path / "README.md", "DatasetCard")
         files = files_of(path)
+        odd = [file for file in files if file.suffix not in (*SUFFIXES, *_PAGES) and not file.name.endswith(_BESIDE)]
+        if odd:
+            raise UserError(f"{odd[0]}: rows in it could not be read for their licence tags: write them as .jsonl or .parquet, or "
+                            "take the file out")
         _checked(path, [file for file in files if file.suffix in SUFFIXES])
         write_folder(out, lambda partial: _copy(files, path, partial))
     elif (path / MANIFEST).is_file():
@@ -166,4 +174,17 @@ def _copy(files: list[Path], source: Path, target: Path) -> None:
     for file in files:
         place = target / file.relative_to(source)
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, place)
+        if file.name.endswith(_CARD):  # it names runs by their paths
+            place.write_text(json.dumps(public_recipe(_json(file)), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        else:
+            shutil.copyfile(file, place)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise UserError(f"{path}: not a card of exported rows: export the rows again, or delete it")
+    return body
