@@ -143,10 +143,12 @@ def expert_rows(out: Path) -> None:
 def random_weights(tokenizer: Path, checkpoint: Path, seed: int) -> None:
     """The nano policy before any training: the weights that SFT with this seed starts from."""
     from medcopilot.train.model import CheckpointMeta, new_nano, save_checkpoint
+    from medcopilot.train.provenance import Provenance, seal
     from medcopilot.train.tokenizer import load_tokenizer
 
     loaded = load_tokenizer(tokenizer)
     save_checkpoint(new_nano(loaded, seed=seed), loaded, checkpoint, CheckpointMeta(profile="nano", stage="base"))
+    seal(Provenance(bases=(f"random weights, seed {seed}",)), checkpoint)
 
 
 def command(*words: object) -> None:

@@ -21,6 +21,7 @@ from medcopilot.cli import (
     inspect_logs,
     leaderboard,
     plan,
+    publish,
     report,
     sample,
     sandbox,
@@ -34,7 +35,7 @@ from medcopilot.cli import (
 app = typer.Typer(name="medcopilot", no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False,
                   help="Gym, training and evaluation of code-writing medical agents. Start with `make demo`.")
 for command in (validate, sample, export, evaluate, compare, leaderboard, plan, report, view, inspect_logs, watch, ask, serve,
-                clean):
+                publish, clean):
     app.command(name=command.NAME)(command.run)
 app.add_typer(data.app, name="data")
 app.add_typer(tasks.app, name="tasks")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from env.errors import UserError
 from env.files import atomic_write
 from medcopilot.rl.rounds import Round, Row, blank
 
+_TAGS = "tags.json"
 _NAME = re.compile(r"round-(\d{6})\.rank(\d+)\.jsonl")
 
 
@@ -41,6 +43,21 @@ def write_round(folder: Path, number: int, rank: int, world: int, played: Round,
     path = round_file(folder, number, rank)
     atomic_write(path, "\n".join(json.dumps(line) for line in [head, *(row._asdict() for row in played.rows)]) + "\n")
     return path
+
+
+def write_tags(folder: Path, tags: Counter[tuple[str, str]]) -> None:
+    """Write which tasks a dump is drawn from: what is trained on its rounds is derived from them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / _TAGS, json.dumps([[*tag, count] for tag, count in sorted(tags.items())]) + "\n")
+
+
+def read_tags(folder: Path) -> Counter[tuple[str, str]]:
+    """(dataset, licence) of the tasks of a dump, counted; one without a tag, which counts as restricted, where it does not say."""
+    try:
+        return Counter({(str(dataset), str(licence)): int(count)
+                        for dataset, licence, count in json.loads((folder / _TAGS).read_text(encoding="utf-8"))})
+    except (OSError, ValueError, TypeError):
+        return Counter({("", ""): 1})
 
 
 def read_part(path: Path) -> tuple[dict[str, Any], list[Row]]:
@@ -105,6 +122,10 @@ class ReplaySource:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state()`."""
         self.position, self.episodes = int(state["position"]), int(state["episodes"])
+
+    def tags(self) -> Counter[tuple[str, str]]:
+        """(dataset, licence) of the tasks that were played, counted; without a tag where the dump does not say."""
+        return read_tags(self.folder)
 
     def details(self) -> dict[str, Any]:
         """What the checkpoint's record says."""

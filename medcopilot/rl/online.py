@@ -21,12 +21,13 @@ from env.files import atomic_write
 from medcopilot.agent.render import ChatRenderer
 from medcopilot.rl.dumps import DumpEnded
 from medcopilot.rl.live import LivePolicy
+from medcopilot.rl.ppo_settings import PpoConfig
 from medcopilot.rl.rounds import Source
 from medcopilot.rl.settings import OnlineConfig
 from medcopilot.rl.shaped import check_scorer
 from medcopilot.rl.source import open_source
 from medcopilot.rl.stream import NothingToLearn
-from medcopilot.train import loop
+from medcopilot.train import loop, provenance
 from medcopilot.train.adapters import adapted
 from medcopilot.train.model import CheckpointMeta
 from medcopilot.train.policy import load_policy
@@ -57,6 +58,7 @@ def run_online(config: OnlineConfig, arguments: Any, build: Callable[..., Any]) 
         device = arguments.device if config.engine.kind == "transformers" else "cpu"  # vLLM has weights of its own on the GPU
         live = LivePolicy(checkpoint.model, config, ChatRenderer(checkpoint.tokenizer), device)
     with open_source(config, checkpoint, live, rank, world) as source:
+        provenance.note(config, source.tags(), _parents(config), "tasks")
         if config.max_episodes is not None:
             most = config.max_episodes
             horizon.share = lambda: source.episodes * world / most
@@ -81,6 +83,16 @@ def run_online(config: OnlineConfig, arguments: Any, build: Callable[..., Any]) 
     loop.finish(trainer, checkpoint.tokenizer, config, meta)
     return loop.StageResult(config.checkpoint, trainer.state.global_step, progress.tokens, horizon.elapsed() - horizon.before,
                             progress.loss)
+
+
+def _parents(config: OnlineConfig) -> list[tuple[provenance.Role, str | None]]:
+    """Whose weights have a say in the policy's: its own start, the critic's, and the judge of its episodes."""
+    found: list[tuple[provenance.Role, str | None]] = [("policy", config.model.checkpoint)]
+    if isinstance(config, PpoConfig) and config.critic.checkpoint:
+        found.append(("critic", config.critic.checkpoint))
+    if config.rollouts.verifier:
+        found.append(("verifier", config.rollouts.verifier))
+    return found
 
 
 class RoundSaves(TrainerCallback):

@@ -7,6 +7,7 @@ Does not cover: tensors (`batch`), where rounds come from (`source`, `dumps`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -59,6 +60,9 @@ class Source(Protocol):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state()`."""
+
+    def tags(self) -> Counter[tuple[str, str]]:
+        """(dataset, licence) of the tasks that rounds are drawn from, counted."""
 
     def details(self) -> dict[str, Any]:
         """What the finished checkpoint's record says of the rollouts."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,7 @@ from env.gym import Gym
 from env.sandbox import open_backend
 from env.task import Task
 from medcopilot.agent.profiles import limits_for
-from medcopilot.rl.dumps import ReplaySource, write_round
+from medcopilot.rl.dumps import ReplaySource, write_round, write_tags
 from medcopilot.rl.engines import make_policy
 from medcopilot.rl.live import LivePolicy
 from medcopilot.rl.rounds import Round, Source, rows_of
@@ -34,6 +35,7 @@ from medcopilot.runs import ShardWriter
 from medcopilot.trace import Trace
 from medcopilot.train import parallel
 from medcopilot.train.model import Checkpoint
+from medcopilot.train.provenance import task_tags
 
 
 class LiveSource:
@@ -116,6 +118,10 @@ class LiveSource:
         self._before = self.stream.state()
         self.rounds, self.episodes = int(state["rounds"]), int(state["episodes"])
 
+    def tags(self) -> Counter[tuple[str, str]]:
+        """(dataset, licence) of the tasks, counted."""
+        return task_tags(self.stream.sampler.tasks)
+
     def details(self) -> dict[str, Any]:
         """What the checkpoint's record says."""
         return {"groups_drawn": self.stream.sampler.draws, "episodes": self.episodes}
@@ -168,6 +174,8 @@ def open_source(config: OnlineConfig, source: Checkpoint, live: LivePolicy | Non
         rounds = LiveSource(stream, sync, ahead=settings.staleness, rank=rank, world=world, dump=dump,
                             engine=lambda: {**live.metrics(), **policy.metrics()})
         stack.callback(rounds.close)
+        if dump is not None:
+            write_tags(dump, rounds.tags())
         yield rounds
 
 

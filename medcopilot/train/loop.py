@@ -27,7 +27,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 from env.errors import UserError
 from env.files import atomic_write
 from medcopilot.jsonl import append_row
-from medcopilot.train import parallel
+from medcopilot.train import parallel, provenance
 from medcopilot.train.adapters import merged
 from medcopilot.train.config import StageConfig, dump_config
 from medcopilot.train.flops import FlopMeter, decoders, peak_flops
@@ -402,6 +402,9 @@ def _write(trainer: Any, tokenizer: Any, config: Any, meta: CheckpointMeta) -> N
         tokenizer.save_pretrained(final)
         atomic_write(final / "recipe.yaml", dump_config(config))
         atomic_write(final / META, meta.model_dump_json(indent=2) + "\n")
+        record = provenance.read_provenance(config.work)
+        if record is not None:
+            provenance.seal(record, final)
         final.rename(config.checkpoint)
         shutil.rmtree(config.work)
         print(f"{config.name}: done -> {config.checkpoint}", file=sys.stderr)

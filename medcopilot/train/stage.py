@@ -1,7 +1,7 @@
 """One run of a stage that trains on rows of a file: what SFT and DPO have in common.
 
-Promises: a finished run is found and not done again, an interrupted one resumes, and the checkpoint records its parent, its recipe
-and how much it was trained on.
+Promises: a finished run is found and not done again, an interrupted one resumes, and the checkpoint records its parent, its recipe,
+how much it was trained on and under which licence tags.
 Does not cover: reading rows, and what the trainer is (`sft`, `dpo`).
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from medcopilot.train import loop
+from medcopilot.train import loop, provenance
 from medcopilot.train.model import CheckpointMeta
 from medcopilot.train.policy import check_tokenizer, load_policy, recipe_digest
 
@@ -33,6 +33,7 @@ def train_on_rows(config: Any, rows: Rows, arguments: Any, *, unit: str, fitting
         return loop.StageResult(config.checkpoint, 0, 0, 0.0, None)
     kept = fitting(config, rows, source)
     state = loop.resumable(config, recipe)
+    provenance.note(config, provenance.row_tags(rows), [("policy", config.model.checkpoint)])
     trainer, horizon, progress = build(config, arguments, source, kept)
     loop.train(trainer, config, horizon, progress, state)
     meta = CheckpointMeta(profile=source.meta.profile, policy_version=source.meta.policy_version + 1, stage=config.name,

@@ -1,0 +1,56 @@
+"""The files of a staged folder: what `--dry-run` shows is what a commit holds.
+
+Promises: every regular file by its path with `/`, sorted, with size and SHA-256; hidden files, links and half-written ones are an
+error or left out before, never sent unseen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+from env.errors import UserError
+
+
+class File(NamedTuple):
+    """One file of the tree."""
+
+    path: str
+    size: int
+    """Bytes."""
+    sha256: str
+
+
+def files_of(folder: Path) -> list[Path]:
+    """What is published of a folder, sorted by path: hidden files and folders stay here.
+
+    Raises:
+        UserError: a link, which would lead elsewhere.
+    """
+    found = []
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if any(part.startswith(".") or part == "__pycache__" for part in parts):
+            continue
+        if path.is_symlink():
+            raise UserError(f"{path}: links are not published: put the file itself in its place")
+        if path.is_file():
+            found.append(path)
+    return found
+
+
+def tree(folder: Path) -> list[File]:
+    """The files of a folder."""
+    files = []
+    for path in files_of(folder):
+        with path.open("rb") as handle:
+            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        files.append(File(path.relative_to(folder).as_posix(), path.stat().st_size, digest))
+    return files
+
+
+def show(files: list[File]) -> str:
+    """One line per file: size, first digits of the SHA-256, path; then the sum."""
+    lines = [f"{file.size:>15,}  {file.sha256[:12]}  {file.path}" for file in files]
+    return "\n".join([*lines, f"{sum(file.size for file in files):>15,}  bytes in {len(files)} files"])

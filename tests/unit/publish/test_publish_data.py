@@ -1,0 +1,144 @@
+"""Data sets: what is staged, what is refused, and that nothing is sent unasked."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from huggingface_hub import DatasetCard
+from typer.testing import CliRunner
+
+from env.errors import AgreementError, UserError
+from medcopilot.cli.main import app
+from medcopilot.data.rows import Card, write_rows
+from medcopilot.publish.data_folder import file_tags, stage_data
+from medcopilot.publish.tree import show, tree
+
+PERMIT = "- {{dataset: {name}, exit: hub, allowed: true, who: Jane Doe, date: 2026-11-03}}\n"
+
+
+def rows(licence: str | None = "synthetic", count: int = 3) -> list[dict]:
+    tag = {} if licence is None else {"licence": licence}
+    return [{"input_ids": [i, 2], "labels": [-100, 2], "dataset": "eicu", **tag} for i in range(count)]
+
+
+def export(path, body):
+    card = Card(kind="sft", digest="d" * 16, rows=len(body), tokens=6, trained_tokens=3, tokenizer="t" * 16,
+                runs=["/srv/private/runs/expert"], skipped={"failed": 2})
+    write_rows(path, body, card)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_exported_rows_get_a_card_that_the_hub_reads(tmp_path, suffix):
+    files = stage_data(export(tmp_path / f"sft{suffix}", rows()), tmp_path / "out", "sft-rows", "apache-2.0")
+    assert [file.path for file in files] == ["README.md", f"data/train{suffix}", f"data/train{suffix}.card.json"]
+    card = DatasetCard.load(tmp_path / "out" / "README.md")
+    assert card.data.license == "apache-2.0"
+    assert card.data.configs == [{"config_name": "default", "data_files": [{"split": "train", "path": f"data/train{suffix}"}]}]
+    assert "| eicu | synthetic | 3 |" in card.text
+    assert "Not for clinical care" in card.text
+    assert file_tags(tmp_path / "out" / "data" / f"train{suffix}") == {("eicu", "synthetic"): 3}
+    assert not any(b"/srv/private" in (tmp_path / "out" / file.path).read_bytes() for file in files)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_one_restricted_row_is_enough(tmp_path, permissions, suffix):
+    path = export(tmp_path / f"sft{suffix}", [*rows(), *rows("PhysioNet-credentialed", 1)])
+    with pytest.raises(AgreementError, match="rows of eicu"):
+        stage_data(path, tmp_path / "out", "x")
+    assert not (tmp_path / "out").exists()
+    permissions.write_text(PERMIT.format(name="eicu"))
+    assert stage_data(path, tmp_path / "out", "x")
+
+
+def test_rows_without_a_tag_are_refused_until_somebody_answers_for_them(tmp_path, permissions):
+    path = export(tmp_path / "sft.jsonl", rows(None))
+    with pytest.raises(AgreementError, match=r"no licence tag.*export them again") as refusal:
+        stage_data(path, tmp_path / "out", "x")
+    name = str(refusal.value).partition("{dataset: ")[2].partition(",")[0]
+    permissions.write_text(PERMIT.format(name=name))
+    assert stage_data(path, tmp_path / "out", "x")
+    write_rows(path, rows(None, 4), Card(kind="sft", digest="", rows=4, tokens=0, trained_tokens=0, tokenizer=""))
+    with pytest.raises(AgreementError):  # other rows, another name
+        stage_data(path, tmp_path / "out", "x")
+
+
+def test_the_rows_count_and_not_the_card(tmp_path):
+    path = export(tmp_path / "sft.jsonl", rows("Stanford-EHRSHOT"))
+    card = json.loads((tmp_path / "sft.jsonl.card.json").read_text())
+    (tmp_path / "sft.jsonl.card.json").write_text(json.dumps({**card, "licences": {"synthetic": 3}}))
+    with pytest.raises(AgreementError):
+        stage_data(path, tmp_path / "out", "x")
+
+
+def test_a_folder_with_a_card_is_taken_as_it_is(tmp_path):
+    source = tmp_path / "hf"
+    export(source / "data" / "train.parquet", rows())
+    (source / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n\n# mine\n")
+    (source / ".cache").mkdir()
+    (source / ".cache" / "x").write_text("x")
+    files = stage_data(source, tmp_path / "out", "x")
+    card = "data/train.parquet.card.json"
+    assert [file for file in files if file.path != card] == [file for file in tree(source) if file.path != card]
+    assert json.loads((tmp_path / "out" / card).read_text())["runs"] == ["runs/expert"]
+    assert ".cache/x" not in show(files)
+
+
+@pytest.mark.parametrize("spoil", ["card", "empty", "torn", "link", "bare", "csv"])
+def test_folders_that_are_not_right_are_refused(tmp_path, spoil):
+    source = tmp_path / "hf"
+    export(source / "train.jsonl", rows())
+    (source / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n")
+    if spoil == "card":
+        (source / "README.md").write_text("---\nlicense: [\n---\n")
+    elif spoil == "empty":
+        (source / "train.jsonl").unlink()
+    elif spoil == "torn":
+        (source / "train.jsonl").write_text('{"a": 1}\n{"a"')
+    elif spoil == "link":
+        (source / "more.jsonl").symlink_to(source / "train.jsonl")
+    elif spoil == "csv":
+        (source / "patients.csv").write_text("subject_id\n1\n")
+    else:
+        (source / "README.md").unlink()
+    with pytest.raises(UserError) as refusal:
+        stage_data(source, tmp_path / "out", "x")
+    assert str(source) in str(refusal.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_synthetic_task_set_is_published_and_a_real_one_is_not(tmp_path):
+    source = tmp_path / "built"
+    source.mkdir()
+    (source / "train.views.jsonl").write_text('{"id": 1}\n')
+    (source / "train.keys.jsonl").write_text('{"id": 1}\n')
+    manifest = {"dataset": "eicu", "licence": "synthetic", "counts": {"train": 1}, "request": {"source": None, "seed": 3}}
+    (source / "manifest.json").write_text(json.dumps(manifest))
+    files = stage_data(source, tmp_path / "out", "twins")
+    assert [file.path for file in files] == ["README.md", "manifest.json", "train.keys.jsonl", "train.views.jsonl"]
+    assert "canary" in (tmp_path / "out" / "README.md").read_text()
+    (source / "manifest.json").write_text(json.dumps({**manifest, "request": {"source": "/data/eicu"}}))
+    with pytest.raises(UserError, match="real source"):
+        stage_data(source, tmp_path / "out", "twins")
+
+
+def test_a_dry_run_shows_the_commit_and_sends_nothing(hub, tmp_path):
+    path = export(tmp_path / "sft.jsonl", rows())
+    words = ["publish", str(path), "--type", "dataset", "--repo-id", "lab/rows", "--out", str(tmp_path / "out")]
+    shown = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert shown.exit_code == 0
+    assert "nothing was sent" in shown.output
+    assert hub.requests == []
+    sent = CliRunner().invoke(app, words)
+    assert sent.exit_code == 0
+    listed = [line.split()[-1] for line in shown.output.splitlines() if line.startswith(" ") and "bytes in" not in line]
+    assert hub.repos["lab/rows"].commits == [listed]
+    assert show(tree(tmp_path / "out")) in sent.output
+
+
+def test_without_a_name_nothing_is_sent(hub, tmp_path):
+    done = CliRunner().invoke(app, ["publish", str(export(tmp_path / "sft.jsonl", rows())), "--type", "dataset"])
+    assert done.exit_code == 0
+    assert hub.requests == []
+    assert (tmp_path / "sft.jsonl.publish" / "README.md").is_file()
