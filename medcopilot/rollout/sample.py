@@ -19,6 +19,7 @@ from env.errors import UserError
 from env.gym import Gym
 from env.sandbox import open_backend
 from medcopilot import __version__
+from medcopilot.code_record import code_record
 from medcopilot.policies.base import Policy
 from medcopilot.prices import Price, load_prices
 from medcopilot.rollout.backends import WorkerDied, play_joblib, play_ray
@@ -75,7 +76,7 @@ def open_run(config: SampleConfig, builts: dict[str, Built], policy: Policy) -> 
         gym = Gym(backend, builts.values(), protocol=config.protocol, stateful=config.stateful).describe()
     finally:
         backend.close()
-    run.write_summary({"version": __version__, "gym": gym, "policy": policy.describe(),
+    run.write_summary({"version": __version__, "code": code_record(), "gym": gym, "policy": policy.describe(),
                        "builds": {name: built.manifest["request"] for name, built in builts.items()}})
     return run
 

@@ -11,15 +11,16 @@ from pathlib import Path
 
 from env.errors import UserError
 from medcopilot import steps
-from medcopilot.studies import nano, nano_rl
+from medcopilot.studies import nano, nano_rl, nano_scaling
 from medcopilot.studies.common import RESULTS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `make study`."""
     parser = argparse.ArgumentParser(prog="python -m medcopilot.studies", description=__doc__)
-    parser.add_argument("name", choices=["nano", "nano-rl"])
-    parser.add_argument("--out", type=Path, default=None, help="run folder (default: runs/study-nano, for both: they share SFT)")
+    parser.add_argument("name", choices=["nano", "nano-rl", "nano-scaling"])
+    parser.add_argument("--out", type=Path, default=None,
+                        help="run folder (default: runs/study-nano, for all: they share data and the expert set)")
     parser.add_argument("--tiny", action="store_true", help="a minute or two, learns nothing; results stay in the run folder")
     parser.add_argument("--seconds", type=int, help="nano: wall-clock of each GRPO run and control")
     parser.add_argument("--episodes", type=int, help="nano-rl: episodes of each GRPO and PPO run")
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.name == "nano":
             base.run()
+        elif args.name == "nano-scaling":
+            nano_scaling.NanoScalingStudy(base, nano_scaling.TINY if args.tiny else nano_scaling.Plan()).run()
         else:
             budget = nano_rl.TINY if args.tiny else nano_rl.Budget()
             nano_rl.NanoRlStudy(base, replace(budget, episodes=args.episodes or budget.episodes)).run()

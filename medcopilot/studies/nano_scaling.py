@@ -1,0 +1,324 @@
+"""`make study nano-scaling`: what more rollouts, more data, self-improvement and DPO are worth to the nano policy.
+
+The design, on the data and the expert set of `make study nano`, every comparison on the same held-out tasks:
+
+- data: SFT from random weights on 25, 50, 75 and 100 % of the expert set (nested choices), equal steps, three seeds;
+- rollouts: Pass@K, Best@K and majority@K of the 100 % policy of seed 0 for K = 1 to 16, with an outcome verifier trained on its
+  rollouts of training tasks; the verifier's AUROC there (held-out tasks) and on the test rollouts;
+- DPO on pairs of own rollouts, three seeds: from the 100 % policy, and from a brief SFT that knows the format and little more (the
+  stand-in for an instruction-tuned model that has seen no expert);
+- two rounds of self-improvement from the 100 % policy (`recipes/self_improve.py`), three seeds;
+- ablation: the 100 % policies without the action `debugging`.
+
+Promises: running again resumes; every finished part is in the summary in `docs/results/`; conclusions are computed from the
+traces.
+Does not cover: other sizes of the policy; the tokenizer is fitted to the whole expert set in all arms.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from medcopilot import steps
+from medcopilot.studies.common import Study, short
+from medcopilot.studies.nano import NanoStudy
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything beyond the nano study's design that the outcome may depend on."""
+
+    shares: tuple[int, ...] = (25, 50, 75, 100)
+    """Percent of the expert set."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    sft_steps: int = 1000
+    brief_steps: int = 150
+    seen: int = 300
+    """Held-out tasks per dataset for every success rate."""
+    unseen: int = 100
+    wide: int = 150
+    """Held-out tasks per dataset that are played many times."""
+    k: int = 16
+    temperature: float = 0.6
+    """Of the rollouts after the greedy one, as in the paper."""
+    own: int = 200
+    """Training tasks per dataset, outside the expert set, for pairs and for the verifier's rows."""
+    own_samples: int = 6
+    rounds: int = 2
+    expert_too: bool = False
+    """The expert's episodes join the policy's own wherever successes are needed."""
+
+
+TINY = Plan(shares=(50, 100), seeds=(0,), sft_steps=12, brief_steps=6, seen=6, unseen=4, wide=4, k=4, own=10, own_samples=2,
+            rounds=1, expert_too=True)
+"""Its policy solves nothing: only that every step runs is seen."""
+
+WHOLE = 100
+
+
+class NanoScalingStudy(Study):
+    """The steps of the study, in a folder of its own; data and expert set are the nano study's."""
+
+    def __init__(self, base: NanoStudy, plan: Plan) -> None:
+        super().__init__(base.out / "scaling", base.builds, prefix="nano-scaling", seen=plan.seen, unseen=plan.unseen,
+                         threads=base.threads, results=base.results, commit=base.commit)
+        self.base, self.plan = base, plan
+
+    @property
+    def design(self) -> dict[str, Any]:
+        """What the summaries say of it."""
+        return {"base": asdict(self.base.design), **asdict(self.plan)}
+
+    def run(self) -> dict[str, Any]:
+        """All parts; returns the conclusion."""
+        steps.claim(self.base.out / "study.json", asdict(self.base.design))
+        steps.claim(self.out / "scaling.json", asdict(self.plan))
+        self.base.step("data", lambda: steps.build_datasets(self.builds))
+        self.base.step("expert", self.base.expert)
+        result: dict[str, Any] = {"design": self.design}
+        for part in (self.data, self.rollouts, self.preferences, self.improvement, self.debugging):
+            result[part.__name__] = part()
+            self.keep("nano-scaling", result)
+        draw(result, self.results / "nano-scaling.png")
+        return result
+
+    # -- data
+
+    def data(self) -> dict[str, Any]:
+        """Success over the share of the expert set."""
+        for seed in self.plan.seeds:
+            for share in self.plan.shares:
+                self.step(f"sft-{share}-{seed}", lambda share=share, seed=seed: self.sft(share, seed, self.plan.sft_steps))
+                self.play(f"sft-{share}-{seed}")
+        arms = {share: [f"sft-{share}-{seed}" for seed in self.plan.seeds] for share in self.plan.shares}
+        return {"success": {str(share): self.rates(names) for share, names in arms.items()},
+                "rows": {str(share): self.rows(share) for share in self.plan.shares},
+                "more": {f"{more} % - {less} %": self.against(arms[less], arms[more])
+                         for less, more in zip(self.plan.shares, self.plan.shares[1:], strict=False)}}
+
+    def rows(self, share: int) -> int:
+        """Expert trajectories of a share."""
+        return max(2, self.base.design.expert * share // 100)
+
+    def sft(self, share: int, seed: int, length: int, name: str | None = None) -> None:
+        """SFT from random weights on a share of the expert set; a seed has its own nested choices."""
+        rows = self.out / "data" / f"sft-{share}-{seed}.jsonl"
+        if not rows.exists():
+            steps.command("export", "sft", self.base.out / "expert", "--out", rows, "--tokenizer", self.base.out / "tokenizer",
+                          "--limit", self.rows(share), "--seed", seed)
+        steps.recipe("sft", self.threads, f"run={self.out}", f"name={name or f'sft-{share}-{seed}'}", f"seed={seed}",
+                     f"data={rows}", "max_seconds=null", f"max_steps={length}", f"model.tokenizer={self.base.out / 'tokenizer'}")
+
+    # -- rollouts
+
+    def rollouts(self) -> dict[str, Any]:
+        """Pass@K and Best@K of the policy of seed 0."""
+        start = f"sft-{WHOLE}-0"
+        wide, verifier = self.out / "wide" / start, self.checkpoint("verifier")
+        self.step("wide", lambda: steps.sample(wide, self.checkpoint(start), self.builds, slices=("seen",),
+                                               tasks_per_dataset=self.plan.wide, samples=self.plan.k + 1,
+                                               temperature=self.plan.temperature))
+        self.own(start)
+        self.step("verifier", lambda: self.verifier(start))
+        found = self.out / "wide" / "evaluation.json"
+        self.step("wide-eval", lambda: steps.command("eval", wide, "--verifier", verifier, "--json", found))
+        body = json.loads(found.read_text(encoding="utf-8"))
+        [scaling] = body["scaling"].values()
+        checked = json.loads((self.out / "metrics" / "verifier-eval.json").read_text(encoding="utf-8"))
+        return {"policy": start, "curves": [_slim(curve) for curve in scaling["overall"]],
+                "verifier": {"held-out training tasks": checked, "test rollouts": self.ranking(wide, verifier)}}
+
+    def own(self, name: str) -> Path:
+        """Rollouts of training tasks that the expert did not show."""
+        folder = self.out / "own" / name
+        self.step(f"own-{name}", lambda: steps.sample(
+            folder, self.checkpoint(name), self.builds, split="train", tasks_per_dataset=self.plan.own, skip_tasks=self.fresh,
+            samples=self.plan.own_samples, temperature=1.0, greedy_first=False))
+        return folder
+
+    @property
+    def fresh(self) -> int:
+        """Training tasks per dataset that are passed over, because the expert has shown them."""
+        return 0 if self.plan.expert_too else self.base.design.expert // len(self.builds)
+
+    @property
+    def also(self) -> list[Path]:
+        """Runs that join the policy's own."""
+        return [self.base.out / "expert"] if self.plan.expert_too else []
+
+    def verifier(self, start: str) -> None:
+        rows = self.out / "data" / "verifier.jsonl"
+        steps.command("export", "verifier", self.out / "own" / start, *self.also, "--out", rows,
+                      "--tokenizer", self.checkpoint(start))
+        steps.recipe("verifier", self.threads, f"run={self.out}", f"data={rows}", f"model.checkpoint={self.checkpoint(start)}")
+
+    def ranking(self, run: Path, verifier: Path) -> dict[str, Any]:
+        """AUROC over all sampled test rollouts, and among those of one task."""
+        from medcopilot.runs import RunFolder
+        from medcopilot.verifier.calibration import auroc_interval, within_tasks
+        from medcopilot.verifier.scores import scores_of
+
+        scores = scores_of(run, verifier)
+        played = [trace for trace in RunFolder.open(run).traces() if trace.graded and trace.id in scores]
+        columns = ([scores[trace.id] for trace in played], [trace.success for trace in played], [trace.task_id for trace in played])
+        if len(set(columns[1])) < 2:
+            return {"n": len(played), "auroc": None}
+        whole, within = auroc_interval(*columns), within_tasks(*columns)
+        return {"n": len(played), "auroc": whole.value, "ci_low": whole.low, "ci_high": whole.high,
+                "within_tasks": within.share, "pairs": within.pairs}
+
+    # -- preferences and self-improvement
+
+    def preferences(self) -> dict[str, Any]:
+        """DPO from a whole SFT and from a brief one."""
+        arms: dict[str, list[str]] = {"brief": [], "brief-dpo": [], "sft": [], "sft-dpo": []}
+        for seed in self.plan.seeds:
+            brief, whole = f"brief-{seed}", f"sft-{WHOLE}-{seed}"
+            self.step(brief, lambda seed=seed, brief=brief: self.sft(WHOLE, seed, self.plan.brief_steps, brief))
+            self.play(brief)
+            for kind, start in (("brief", brief), ("sft", whole)):
+                self.own(start)
+                self.step(f"dpo-{start}", lambda start=start, seed=seed: self.dpo(start, seed))
+                if self.checkpoint(f"dpo-{start}").is_dir():
+                    self.play(f"dpo-{start}")
+                    arms[kind].append(start)
+                    arms[f"{kind}-dpo"].append(f"dpo-{start}")
+        return {kind: {"before": self.rates(arms[kind]), "after": self.rates(arms[f"{kind}-dpo"]), "pairs": self.pairs(arms[kind]),
+                       "difference": self.against(arms[kind], arms[f"{kind}-dpo"])} for kind in ("brief", "sft") if arms[kind]}
+
+    def dpo(self, start: str, seed: int) -> None:
+        """DPO on pairs of own rollouts; a policy without a single pair is left as it is, which the summary shows."""
+        from env.errors import UserError
+
+        rows = self.out / "data" / f"dpo-{start}.jsonl"
+        try:
+            steps.command("export", "dpo", self.out / "own" / start, *self.also, "--out", rows,
+                          "--tokenizer", self.checkpoint(start))
+        except UserError as error:
+            print(f"    {start} has no pairs: {error}", file=sys.stderr)
+            return
+        steps.recipe("dpo", self.threads, f"run={self.out}", f"name=dpo-{start}", f"seed={seed}", f"data={rows}",
+                     f"model.checkpoint={self.checkpoint(start)}")
+
+    def pairs(self, starts: Sequence[str]) -> list[int]:
+        """Pairs that each DPO had."""
+        return [json.loads((self.out / "data" / f"dpo-{start}.jsonl.card.json").read_text(encoding="utf-8"))["rows"]
+                for start in starts]
+
+    def improvement(self) -> dict[str, Any]:
+        """Rounds of self-improvement."""
+        starts: list[str] = []
+        ends: dict[int, list[str]] = {number: [] for number in range(1, self.plan.rounds + 1)}
+        for seed in self.plan.seeds:
+            start = f"sft-{WHOLE}-{seed}"
+            self.step(f"improve-{seed}", lambda seed=seed, start=start: self.improve(seed, start))
+            starts.append(start)
+            for number, names in ends.items():
+                names.append(f"round-{number}-{seed}")
+                self.play(names[-1], self.out / f"improve-{seed}" / "checkpoints" / f"dpo-{number}")
+        return {"start": self.rates(starts), **{f"round {number}": self.rates(names) for number, names in ends.items()},
+                "differences": {f"round {number} - start": self.against(starts, names) for number, names in ends.items()}
+                }
+
+    def improve(self, seed: int, start: str) -> None:
+        builds = {name: request.model_dump(mode="json") for name, request in self.builds.items()}
+        sample = {"datasets": list(self.builds), "builds": builds, "tasks_per_dataset": self.plan.own,
+                  "skip_tasks": self.fresh, "samples": self.plan.own_samples, "temperature": 1.0,
+                  "greedy_first": False, "profile": "nano", "concurrency": 64, "threads": 1}
+        words = steps.recipe_words("self_improve", steps.ROOT / "recipes" / "nano" / "self-improve.yaml")
+        also = json.dumps([str(path) for path in self.also])
+        steps.call([*words, f"run={self.out / f'improve-{seed}'}", f"rounds={self.plan.rounds}", f"seed={seed}",
+                    f"threads={self.threads}", f"start={self.checkpoint(start)}", f"sample={json.dumps(sample)}", "evaluate=null",
+                    f"sft.also={also}", f"dpo.also={also}"], self.threads)
+
+    # -- ablation
+
+    def debugging(self) -> dict[str, Any]:
+        """The same policies without the action `debugging`."""
+        names = [f"sft-{WHOLE}-{seed}" for seed in self.plan.seeds]
+        for name in names:
+            self.play(f"{name}-without", self.checkpoint(name), without=("debugging",))
+        return {"with": self.rates(names), "without": self.rates([f"{name}-without" for name in names]),
+                "difference": self.against(names, [f"{name}-without" for name in names])}
+
+    # -- what the parts share
+
+    def play(self, name: str, checkpoint: Path | None = None, **options: Any) -> None:
+        """Greedy episodes of a policy on both slices."""
+        for part, slices, count in (("t0", ("seen",), self.seen), ("t0-unseen", ("unseen",), self.unseen)):
+            self.step(f"eval-{name}-{part}", lambda part=part, slices=slices, count=count: steps.sample(
+                self.out / "eval" / f"{name}-{part}", checkpoint or self.checkpoint(name), self.builds, slices=slices,
+                tasks_per_dataset=count, **options))
+
+    def rates(self, names: Sequence[str]) -> dict[str, Any]:
+        """Success of some policies pooled (the mean over policies of each task), greedy, by slice."""
+        from medcopilot.evaluation.columns import columns
+        from medcopilot.evaluation.summary import group
+
+        if not names:
+            return {}
+        cols, found = columns(self.traces(names, "t0")), {}
+        for part in ("seen", "unseen"):
+            rate = group(cols.where(cols.slice == part)).strict
+            found[part] = {"value": rate.value, "ci_low": rate.ci_low, "ci_high": rate.ci_high, "n": rate.n}
+        return found
+
+    def against(self, one: Sequence[str], other: Sequence[str]) -> dict[str, Any]:
+        """`other` minus `one`, paired by task, by slice."""
+        from medcopilot.evaluation.stages import comparison
+
+        if not one:
+            return {}
+        arms = self.traces(one, "t0"), self.traces(other, "t0")
+        return {part: short(comparison(*arms, slice_name=part)) for part in ("seen", "unseen")}
+
+
+def _slim(curve: dict[str, Any]) -> dict[str, Any]:
+    """A curve with three digits."""
+    def digits(value: Any) -> Any:
+        if isinstance(value, float):
+            return round(value, 4)
+        if isinstance(value, dict):
+            return {name: digits(item) for name, item in value.items() if name != "paper_pass_at_k"}
+        return [digits(item) for item in value] if isinstance(value, list) else value
+
+    slim: dict[str, Any] = digits(curve)
+    return slim
+
+
+def draw(result: dict[str, Any], path: Path) -> None:
+    """Success over data, and over rollouts."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (data, wide) = pyplot.subplots(1, 2, figsize=(9, 3.2), dpi=80)
+    rates = result["data"]["success"]
+    for number, part in enumerate(("seen", "unseen")):
+        points = [(int(share), row[part]) for share, row in rates.items()]
+        spread = [[100 * abs(row["value"] - row[bound]) for _, row in points] for bound in ("ci_low", "ci_high")]
+        data.errorbar([share for share, _ in points], [100 * row["value"] for _, row in points], yerr=spread, marker="o", capsize=3,
+                      color=f"C{number}", label=f"{part} templates")
+    data.set(xlabel="expert set, %", ylabel="success, %", ylim=(0, 100))
+    data.legend(fontsize=8)
+    curve = next(row for row in result["rollouts"]["curves"] if row["scheme"] == "exchangeable")
+    for number, (measure, label) in enumerate((("pass_at_k", "Pass@K"), ("best_at_k", "Best@K, verifier"),
+                                               ("majority_at_k", "majority@K"), ("random", "one at random"))):
+        points = [(point["k"], point[measure]) for point in curve["points"] if point[measure]]
+        ks = [k for k, _ in points]
+        wide.plot(ks, [100 * row["value"] for _, row in points], color=f"C{number}", marker=".", label=label)
+        if all(row["ci_low"] is not None for _, row in points):
+            wide.fill_between(ks, [100 * row["ci_low"] for _, row in points], [100 * row["ci_high"] for _, row in points],
+                              color=f"C{number}", alpha=0.12)
+    wide.set(xlabel=f"rollouts K (T = {curve['temperature']:g})", ylabel="success, %")
+    wide.legend(fontsize=8)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    pyplot.close(figure)
