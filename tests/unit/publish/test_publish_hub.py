@@ -202,8 +202,8 @@ def test_killed_in_the_middle_the_same_command_goes_on(hub, tmp_path):
     assert {file["path"]: file["sha256"] for file in shown["files"]} == \
         {path: hashlib.sha256(body).hexdigest() for path, body in hub.repos[REPO].files.items()}
     assert TOKEN not in done.stdout + done.stderr
-    hub.faults.append(("repos/create", 401))
-    refused = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False)
+    refused = subprocess.run(words, cwd=ROOT, env={**environment, "HF_TOKEN": "hf_" + "y" * 34}, capture_output=True, text=True,
+                             timeout=180, check=False)
     assert refused.returncode == 2
     assert refused.stderr.startswith("medcopilot: lab/agent: the hub does not accept the token (401)")
     assert refused.stderr.count("\n") == 1
