@@ -44,7 +44,6 @@ def grader_names() -> list[str]:
     return sorted({name for name, _ in _MODULES})
 
 
-@cache
 def get_grader(name: str, variant: Variant = "strict") -> Grader:
     """The grader called `name` in the given variant.
 
@@ -52,7 +51,12 @@ def get_grader(name: str, variant: Variant = "strict") -> Grader:
         KeyError: no such grader; the message lists those that exist.
     """
     try:
-        module = import_module(_MODULES[name, variant])
+        return _load(_MODULES[name, variant])
     except KeyError:
         raise KeyError(f"no grader {name!r} with variant {variant!r}; known: {', '.join(grader_names())}") from None
+
+
+@cache
+def _load(path: str) -> Grader:
+    module = import_module(path)
     return Grader(plan=module.plan, judge=module.judge)

@@ -17,7 +17,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from env.errors import UserError
-from medcopilot.report.provenance import code_record
+from medcopilot.code_record import code_record
 
 if TYPE_CHECKING:  # rows are published without torch
     from medcopilot.publish.metrics import Result

@@ -12,14 +12,14 @@ from medcopilot.runs import RunFolder
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> list[Path]:
-    return make_runs(tmp_path_factory.mktemp("made"), traces=160, size=40_000, runs=2)
+    return make_runs(tmp_path_factory.mktemp("made"), traces=160, size=120_000, runs=2)
 
 
 def test_made_runs_are_valid_traces_of_the_size_and_kinds_that_were_asked_for(runs):
     whole = [trace for folder in runs for trace in RunFolder.open(folder).traces()]
     assert len(whole) == len({trace.id for trace in whole}) == 160
     size = sum((folder / "traces" / "main.jsonl").stat().st_size for folder in runs) / 160
-    assert 30_000 < size < 60_000
+    assert 90_000 < size < 150_000
     assert {trace.dataset for trace in whole} == set(CATEGORIES)
     assert {"success", "failure", "paper only"} <= {trace.outcome for trace in whole}
     first, second = (columns(RunFolder.open(folder).scan()) for folder in runs)
