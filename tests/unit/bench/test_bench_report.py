@@ -26,7 +26,7 @@ def test_made_runs_are_valid_traces_of_the_size_and_kinds_that_were_asked_for(ru
     assert first.task.tolist() == second.task.tolist()
     assert (second.strict == 1).sum() > (first.strict == 1).sum() > 0
     assert {"", "wrong_rows", "runtime"} <= set(first.error.tolist() + second.error.tolist())
-    assert (first.measure("context_tokens") > 100).all()
+    assert (first.measure("context_tokens") >= 50).all()
 
 
 def test_joined_runs_take_no_room(runs, tmp_path_factory):
