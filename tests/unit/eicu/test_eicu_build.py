@@ -167,7 +167,7 @@ def test_stand_ins_need_permission(raw, tmp_path):
     ("allergy", gzip.compress(b"allergyid,patientunitstayid\n1,2\n"), "column allergyoffset is missing"),
     ("patient", gzip.compress((",".join(PATIENT) + "\n").encode()), "is missing|no patient|cannot be read|holds something"),
     ("microLab", gzip.compress(b"patientunitstayid,culturetakenoffset,culturesite,organism\nx,1,a,b\n"), "is no number"),
-])
+], ids=["missing", "not-gzip", "column", "empty", "number"])  # content names a test by the second in which it was packed
 def test_bad_tables_are_named_with_the_cure(raw, tmp_path, name, content, complaint):
     path = raw / f"{name}.csv.gz"
     path.unlink() if content is None else path.write_bytes(content)
