@@ -56,7 +56,9 @@ def test_a_name_is_recognised(name: str, key: str) -> None:
     assert known(name) == KNOWN[key]
 
 
-def test_a_checkpoint_of_an_earlier_stage_has_the_shape_of_what_that_stage_began_with() -> None:
+def test_a_checkpoint_of_an_earlier_stage_has_the_shape_of_what_that_stage_began_with(tmp_path: Path,
+                                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # no checkpoint of this machine's is looked at
     arch, name = architecture_of(read_recipe(ROOT / "recipes/qwen2.5-14b/verifier.yaml"))
     assert (arch, name) == (KNOWN["Qwen2.5-7B"], "Qwen/Qwen2.5-7B-Instruct")
     arch, name = architecture_of(read_recipe(ROOT / "recipes/qwen2.5-14b/dpo.yaml"))
