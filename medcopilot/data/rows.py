@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"{path}: there are no training rows: write them with `medcopilot export {{sft|dpo|verifier}} RUN --out "
                         f"{path}`")
-    rows = _read_jsonl(path) if path.suffix == ".jsonl" else _read_parquet(path)
+    rows = list(iter_jsonl(path)) if path.suffix == ".jsonl" else _read_parquet(path)
     if not rows:
         raise UserError(f"{path}: the file has no rows: sample more episodes and export again")
     missing = [column for column in columns if column not in rows[0]]
@@ -127,19 +127,23 @@ def read_card(path: Path) -> Card | None:
         raise UserError(f"{card}: not a valid card ({error.error_count()} fields are wrong): export the rows again") from None
 
 
-def _read_jsonl(path: Path) -> list[dict[str, Any]]:
-    rows = []
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict):
-            raise UserError(f"{path} line {number}: not a JSON object: export the rows again")
-        rows.append(row)
-    return rows
+def iter_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file of JSON lines, one after another.
+
+    Raises:
+        UserError: a line is no JSON object.
+    """
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if not isinstance(row, dict):
+                raise UserError(f"{path} line {number}: not a JSON object: export the rows again")
+            yield row
 
 
 def _read_parquet(path: Path) -> list[dict[str, Any]]:

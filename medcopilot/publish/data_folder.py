@@ -18,7 +18,7 @@ from typing import Any
 
 from env.errors import UserError
 from env.files import file_digest
-from medcopilot.data.rows import SUFFIXES, card_path, read_card
+from medcopilot.data.rows import SUFFIXES, card_path, iter_jsonl, read_card
 from medcopilot.publish.card import check_card, data_card, public_recipe
 from medcopilot.publish.gate import allow_rows
 from medcopilot.publish.tree import File, files_of, tree
@@ -93,16 +93,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
         except (pyarrow.ArrowInvalid, OSError) as error:
             raise UserError(f"{path}: not a Parquet file ({str(error).splitlines()[0]}): export the rows again") from None
         return
-    with path.open("rb") as handle:
-        for number, line in enumerate(handle, start=1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    row = None
-                if not isinstance(row, dict):
-                    raise UserError(f"{path} line {number}: not a JSON object: export the rows again")
-                yield row
+    yield from iter_jsonl(path)
 
 
 def _checked(path: Path, files: list[Path]) -> Tags:

@@ -70,9 +70,13 @@ class NanoStudy(Study):
 
     def start(self) -> str:
         """Data, expert set and SFT; the name of the checkpoint that the arms start from."""
+        self.material()
+        return self.sft()
+
+    def material(self) -> None:
+        """Data and expert set."""
         self.step("data", lambda: steps.build_datasets(self.builds))
         self.step("expert", self.expert)
-        return self.sft()
 
     def expert(self) -> None:
         each = self.design.expert // len(self.builds)

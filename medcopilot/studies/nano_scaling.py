@@ -78,8 +78,7 @@ class NanoScalingStudy(Study):
         """All parts; returns the conclusion."""
         steps.claim(self.base.out / "study.json", asdict(self.base.design))
         steps.claim(self.out / "scaling.json", asdict(self.plan))
-        self.base.step("data", lambda: steps.build_datasets(self.builds))
-        self.base.step("expert", self.base.expert)
+        self.base.material()
         result: dict[str, Any] = {"design": self.design}
         for part in (self.data, self.rollouts, self.preferences, self.improvement, self.debugging):
             result[part.__name__] = part()

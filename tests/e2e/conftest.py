@@ -1,5 +1,6 @@
 """What the tests of the online recipes share: real tasks, a tiny policy that knows four of them half, the command line."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -29,6 +30,13 @@ def sandbox() -> None:
     """Skips where there is none."""
     if not sandbox_works():
         pytest.skip("no sandbox on this machine")
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder to run in: recipes name folders relative to it."""
+    with contextlib.chdir(tmp_path_factory.mktemp("workplace")):
+        yield Path.cwd()
 
 
 @dataclass

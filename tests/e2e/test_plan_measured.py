@@ -1,6 +1,5 @@
 """Planned bytes of weights, gradients, optimiser states and saved activations beside those of real steps at toy width."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,6 @@ CASES = [("nano/sft",), ("qwen2.5-7b/sft",), ("qwen2.5-7b/sft", OFF), ("qwen2.5-
          ("qwen2.5-7b/grpo-lora", OFF), ("qwen2.5-7b/ppo",), ("qwen2.5-7b/ppo-lora", OFF), ("qwen3-8b/sft", OFF)]
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
-    before, folder = Path.cwd(), tmp_path_factory.mktemp("planned")
-    os.chdir(folder)
-    yield folder
-    os.chdir(before)
 
 
 @pytest.mark.parametrize("case", CASES, ids=" ".join)

@@ -1,6 +1,5 @@
 """Every recipe, two steps at toy width: what a person with GPUs would start runs through."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -21,15 +20,6 @@ def recipe_of(path: Path):
     """Configuration class and training function."""
     stage = stage_of(path)
     return class_of(stage), runner(stage)
-
-
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
-    """A folder to run in: recipes name folders relative to it."""
-    before, folder = Path.cwd(), tmp_path_factory.mktemp("shrink")
-    os.chdir(folder)
-    yield folder
-    os.chdir(before)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -4,18 +4,13 @@ import json
 
 import pytest
 
-from env.sandbox import open_backend
 from medcopilot.studies.__main__ import main
 from medcopilot.studies.nano_rl import ABLATIONS
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 
-def test_the_whole_study_runs_and_resumes(tmp_path, monkeypatch, capsys) -> None:
-    try:
-        open_backend().close()
-    except Exception:
-        pytest.skip("no sandbox on this machine")
+def test_the_whole_study_runs_and_resumes(sandbox, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("MEDCOPILOT_DATA", str(tmp_path / "data"))
     words = ["nano-rl", "--tiny", "--threads", "1", "--out", str(tmp_path / "study")]
     assert main(words) == 0

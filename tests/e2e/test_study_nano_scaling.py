@@ -4,17 +4,12 @@ import json
 
 import pytest
 
-from env.sandbox import open_backend
 from medcopilot.studies.__main__ import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 
-def test_the_whole_study_runs_and_resumes(tmp_path, monkeypatch) -> None:
-    try:
-        open_backend().close()
-    except Exception:
-        pytest.skip("no sandbox on this machine")
+def test_the_whole_study_runs_and_resumes(sandbox, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MEDCOPILOT_DATA", str(tmp_path / "data"))
     words = ["nano-scaling", "--tiny", "--threads", "1", "--out", str(tmp_path / "study")]
     assert main(words) == 0
