@@ -26,13 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--episodes", type=int, help="nano-rl: episodes of each GRPO and PPO run")
     parser.add_argument("--expert", type=int, help="expert trajectories in all")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--results", type=Path, default=None,
+                        help="folder of the summaries (default: docs/results; a run whose summary lies there is not done again)")
     parser.add_argument("--commit", action="store_true", help="commit each summary to git as its run finishes")
     args = parser.parse_args(argv)
     steps.end_on_sigterm()
     out = args.out or Path("runs") / "study-nano"
     design = nano.TINY if args.tiny else nano.Design()
     design = replace(design, **{name: getattr(args, name) for name in ("seconds", "expert") if getattr(args, name) is not None})
-    results, commit = (out / "results", False) if args.tiny else (RESULTS, args.commit)
+    results = args.results or (out / "results" if args.tiny else RESULTS)
+    commit = args.commit and results == RESULTS
     base = nano.NanoStudy(out, design, args.threads, results, commit)
     try:
         if args.name == "nano":

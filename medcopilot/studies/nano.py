@@ -20,6 +20,8 @@ from typing import Any
 from medcopilot import steps
 from medcopilot.studies.common import Study, say
 
+CURVE = "nano-study-sft-curve"
+
 
 @dataclass(frozen=True)
 class Design:
@@ -54,22 +56,29 @@ class NanoStudy(Study):
         builds = steps.requests(train=design.train, test=design.test, patients=design.patients)
         super().__init__(out, builds, prefix="nano-study", seen=design.seen, unseen=design.unseen, threads=threads, results=results,
                          commit=commit)
-        self.design = design
+        self.choices = design
+
+    @property
+    def design(self) -> dict[str, Any]:
+        return asdict(self.choices)
 
     def run(self) -> dict[str, Any]:
         """All steps; returns the conclusion."""
-        steps.claim(self.out / "study.json", asdict(self.design))
+        steps.claim(self.out / "study.json", self.design)
         start = self.start()
-        for seed in self.design.seeds:
-            self.step(f"grpo-{seed}", lambda seed=seed: self.grpo(start, seed))
-            self.step(f"control-{seed}", lambda seed=seed: self.control(start, seed))
+        for seed in self.choices.seeds:
             for arm in ("grpo", "control"):
-                self.step(f"eval-{arm}-{seed}", lambda arm=arm, seed=seed: self.evaluate(f"{arm}-{seed}", asdict(self.design)))
-        self.step("eval-start", lambda: self.evaluate(start, asdict(self.design)))
+                self.arm(f"{arm}-{seed}", lambda arm=arm, seed=seed: getattr(self, arm)(start, seed),
+                         needs=lambda: self.trained(start))
+        self.arm(start, lambda: None, needs=lambda: self.trained(start))
         return self.conclude(start)
 
     def start(self) -> str:
-        """Data, expert set and SFT; the name of the checkpoint that the arms start from."""
+        """Name of the checkpoint that the arms start from: the one on which SFT was flat, by the summary of its curve where there
+        is one, otherwise by training it. That its files are there is `trained`'s business."""
+        kept = self.kept_as(CURVE)
+        if kept and self.flat(kept["curve"]):
+            return best(kept["curve"])
         self.material()
         return self.sft()
 
@@ -79,8 +88,9 @@ class NanoStudy(Study):
         self.step("expert", self.expert)
 
     def expert(self) -> None:
-        each = self.design.expert // len(self.builds)
-        steps.sample(self.out / "expert", "expert", self.builds, split="train", tasks_per_dataset=each, detours=self.design.detours)
+        each = self.choices.expert // len(self.builds)
+        steps.sample(self.out / "expert", "expert", self.builds, split="train", tasks_per_dataset=each,
+                     detours=self.choices.detours)
         steps.expert_rows(self.out)
 
     @property
@@ -90,29 +100,28 @@ class NanoStudy(Study):
     def sft(self) -> str:
         """Annealed runs over growing horizons until the development success is flat. Returns the name of the start."""
         curve: list[dict[str, float]] = []
-        for length in self.design.horizons:
+        for length in self.choices.horizons:
             name = f"sft-{length}"
-            self.step(
-                name,
-                lambda name=name, length=length: steps.recipe(
-                    "sft",
-                    self.threads,
-                    f"run={self.out}",
-                    f"name={name}",
-                    f"data={self.rows}",
-                    "max_seconds=null",
-                    f"max_steps={length}",
-                    f"model.tokenizer={self.out / 'tokenizer'}",
-                ),
-            )
+            self.trained(name)
             self.step(f"dev-{name}", lambda name=name: self._dev(name))
             curve.append({"steps": length, **self._rate(self.out / "dev" / name)})
-            self.keep("nano-study-sft-curve", {"design": asdict(self.design), "curve": curve})
-            draw_curve(curve, self.results / "nano-study-sft-curve.png")
-            if len(curve) > 1 and curve[-1]["success"] - curve[-2]["success"] < self.design.flat:
+            self.keep(CURVE, {"design": self.design, "curve": curve})
+            draw_curve(curve, self.results / f"{CURVE}.png")
+            if self.flat(curve):
                 break
-        best = max(curve, key=lambda point: point["success"])
-        return f"sft-{int(best['steps'])}"
+        return best(curve)
+
+    def flat(self, curve: Sequence[dict[str, float]]) -> bool:
+        """The last horizon gained little, or there is no longer one."""
+        return len(curve) == len(self.choices.horizons) or (
+            len(curve) > 1 and curve[-1]["success"] - curve[-2]["success"] < self.choices.flat)
+
+    def trained(self, name: str) -> None:
+        """An annealed run of SFT, where its checkpoint is missing."""
+        self.material()
+        self.step(name, lambda: steps.recipe(
+            "sft", self.threads, f"run={self.out}", f"name={name}", f"data={self.rows}", "max_seconds=null",
+            f"max_steps={name.removeprefix('sft-')}", f"model.tokenizer={self.out / 'tokenizer'}"))
 
     def _dev(self, name: str) -> None:
         # the expert's tasks are the first of the same seeded order: skipping them keeps the development set apart
@@ -121,8 +130,8 @@ class NanoStudy(Study):
             self.checkpoint(name),
             self.builds,
             split="train",
-            tasks_per_dataset=self.design.dev,
-            skip_tasks=self.design.expert // len(self.builds),
+            tasks_per_dataset=self.choices.dev,
+            skip_tasks=self.choices.expert // len(self.builds),
         )
 
     def _rate(self, run: Path) -> dict[str, float]:
@@ -141,7 +150,7 @@ class NanoStudy(Study):
             f"run={self.out}",
             f"name=grpo-{seed}",
             f"seed={seed}",
-            f"max_seconds={self.design.seconds}",
+            f"max_seconds={self.choices.seconds}",
             # few groups are half solved at this start, so most rounds take a fraction of a step: twice the demo's rate (chosen on
             # development tasks)
             "optimizer.lr=0.2",
@@ -158,16 +167,21 @@ class NanoStudy(Study):
             f"model.checkpoint={self.checkpoint(start)}",
             "model.tokenizer=null",
             "max_steps=null",  # the wall-clock alone ends it
-            f"max_seconds={self.design.seconds}",
+            f"max_seconds={self.choices.seconds}",
         )
 
     def conclude(self, start: str) -> dict[str, Any]:
         """GRPO minus control."""
-        arms = ([f"{arm}-{seed}" for seed in self.design.seeds] for arm in ("control", "grpo"))
-        result = {"start": start, "design": asdict(self.design), **self.versus(*arms)}
-        self.keep("nano-study", result)
+        arms = ([f"{arm}-{seed}" for seed in self.choices.seeds] for arm in ("control", "grpo"))
+        result = {"start": start, "design": self.design, **self.versus(*arms)}
+        self.keep(self.prefix, result)
         say("GRPO - control", result)
         return result
+
+
+def best(curve: Sequence[dict[str, float]]) -> str:
+    """The run of a curve with the highest development success."""
+    return f"sft-{int(max(curve, key=lambda point: point['success'])['steps'])}"
 
 
 def draw_curve(curve: Sequence[dict[str, float]], path: Path) -> None:

@@ -14,8 +14,9 @@ Does not cover: other sizes of the policy.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,41 +48,38 @@ ABLATIONS = {
     "grpo-paper-grader": ("rollouts.grader=paper",),
 }
 """One change each to GRPO with seed 0."""
+PARTS = ("wait", "sync", "evaluate", "update", "other")
+"""What a step's time is split into."""
 
 
 class NanoRlStudy(Study):
     """The steps of the study, in the nano study's folder."""
 
     def __init__(self, base: NanoStudy, budget: Budget) -> None:
-        super().__init__(base.out, base.builds, prefix="nano-rl", seen=base.seen, unseen=base.unseen, threads=base.threads,
-                         results=base.results, commit=base.commit)
+        super().__init__(base.out, base.builds, prefix="nano-rl", threads=base.threads, results=base.results, commit=base.commit,
+                         **base.counts)
         self.base, self.budget = base, budget
 
     @property
     def design(self) -> dict[str, Any]:
-        """What the summaries say of it."""
-        return {**asdict(self.base.design), **asdict(self.budget)}
+        return {**self.base.design, **asdict(self.budget)}
 
     def run(self) -> dict[str, Any]:
         """All steps; returns the conclusion."""
-        steps.claim(self.out / "study.json", asdict(self.base.design))
+        steps.claim(self.out / "study.json", self.base.design)
         steps.claim(self.out / "study-rl.json", asdict(self.budget))
         start = self.base.start()
-        self.step("rl-eval-start", lambda: self.evaluate(start, self.design))
-        for seed in self.base.design.seeds:
-            self._arm(f"rl-grpo-{seed}", lambda name, seed=seed: self.train("grpo", start, name, seed))
-            self._arm(f"rl-ppo-{seed}", lambda name, seed=seed: self.train("ppo", start, name, seed))
-            self.step(f"control-{seed}", lambda seed=seed: self.base.control(start, seed))
-            self.step(f"rl-eval-control-{seed}", lambda seed=seed: self.evaluate(f"control-{seed}", self.design))
+        arm = partial(self.arm, needs=lambda: self.base.trained(start))
+        arm(start, lambda: None)
+        for seed in self.base.choices.seeds:
+            arm(f"rl-grpo-{seed}", lambda seed=seed: self.train("grpo", start, f"rl-grpo-{seed}", seed))
+            arm(f"rl-ppo-{seed}", lambda seed=seed: self.train("ppo", start, f"rl-ppo-{seed}", seed))
+            arm(f"control-{seed}", lambda seed=seed: self.base.control(start, seed))
             self.conclude(start)
         for name, changes in ABLATIONS.items():
-            self._arm(f"rl-{name}", lambda arm, changes=changes: self.train("grpo", start, arm, 0, *changes))
+            arm(f"rl-{name}", lambda name=name, changes=changes: self.train("grpo", start, f"rl-{name}", 0, *changes))
             self.conclude(start)
         return self.conclude(start)
-
-    def _arm(self, name: str, train: Any) -> None:
-        self.step(name, lambda: train(name))
-        self.step(f"eval-{name}", lambda: self.evaluate(name, self.design))
 
     def train(self, stage: str, start: str, name: str, seed: int, *changes: str) -> None:
         """One run of an online recipe within the budget."""
@@ -91,35 +89,41 @@ class NanoRlStudy(Study):
                      f"name={name}", f"seed={seed}", "max_seconds=null", f"max_episodes={self.budget.episodes}",
                      f"optimizer.lr={rate}", *self.budget.extra, *changes)
 
-    def _done(self, names: Sequence[str]) -> list[str]:
-        """Those that have been evaluated."""
-        return [name for name in names if (self.results / f"{self.prefix}-{name}.json").is_file()]
+    def training(self, name: str) -> dict[str, Any]:
+        """The curve of an online run and the seconds of its steps, for the picture."""
+        path = self.out / "metrics" / f"{name}.jsonl"
+        if not name.startswith("rl-") or not path.is_file():
+            return {}
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        seconds = {part: sum(row.get(f"time/{part}", 0.0) for row in rows) / max(1, len(rows)) for part in PARTS}
+        return {"training": {"curve": curve(rows), "seconds": seconds}}
 
     def conclude(self, start: str) -> dict[str, Any]:
         """Everything that can be compared so far."""
         result: dict[str, Any] = {"start": start, "design": self.design}
-        seeds = [seed for seed in self.base.design.seeds
-                 if len(self._done([f"rl-grpo-{seed}", f"rl-ppo-{seed}", f"control-{seed}"])) == 3]
+        seeds = [seed for seed in self.base.choices.seeds
+                 if all(self.finished(name) for name in (f"rl-grpo-{seed}", f"rl-ppo-{seed}", f"control-{seed}"))]
         arms = {arm: [f"{arm}-{seed}" for seed in seeds] for arm in ("control", "rl-grpo", "rl-ppo")}
         if seeds:
             for title, one, other in (("GRPO - control", "control", "rl-grpo"), ("PPO - control", "control", "rl-ppo"),
                                       ("PPO - GRPO", "rl-grpo", "rl-ppo")):
                 result[title] = self.versus(arms[one], arms[other])
                 say(title, result[title])
-        for name in self._done([f"rl-{name}" for name in ABLATIONS]):
+        for name in filter(self.finished, [f"rl-{name}" for name in ABLATIONS]):
             result[name] = {**self.versus(["rl-grpo-0"], [name]), "inflation": self._inflation(["rl-grpo-0", name])}
             say(f"{name} - rl-grpo-0", result[name])
-        self.keep("nano-rl", _slim(result))
-        draw(self.out / "metrics", [*arms["rl-grpo"], *arms["rl-ppo"]], self.results / "nano-rl.png")
+        self.keep(self.prefix, _slim(result))
+        draw({name: found["training"] for name in (*arms["rl-grpo"], *arms["rl-ppo"]) if (found := self.kept(name))},
+             self.results / f"{self.prefix}.png")
         return result
 
     def _inflation(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
         """Success under both graders, greedy, seen templates: what a run earns from the paper's grader beyond right answers."""
         found = {}
         for name in names:
-            traces = [trace for trace in self.traces([name], "t0") if trace.slice == "seen" and trace.graded]
-            rates = {grader: sum(trace.grades[grader].score == 1.0 for trace in traces) / max(1, len(traces))
-                     for grader in ("strict", "paper")}
+            played = self.columns([name], "t0")
+            part = played.where((played.slice == "seen") & played.graded)
+            rates = {grader: float((getattr(part, grader) == 1.0).mean()) for grader in ("strict", "paper")}
             found[name] = {**rates, "inflation": rates["paper"] - rates["strict"]}
         return found
 
@@ -131,39 +135,42 @@ def _slim(result: Any) -> Any:
     return [_slim(value) for value in result] if isinstance(result, list) else result
 
 
-def draw(metrics: Path, names: Sequence[str], path: Path) -> None:
+def curve(rows: Sequence[dict[str, Any]], points: int = 40) -> dict[str, list[float]]:
+    """Training success over episodes: moving means over a thirtieth of the rounds, at about `points` places."""
+    rounds = [row for row in rows if "success" in row and "groups/played" in row]
+    window = max(1, len(rounds) // 30)
+    total, episodes, success = 0.0, [], []
+    for number, row in enumerate(rounds):
+        total += row["rollouts/episodes"]
+        if number % max(1, len(rounds) // points) == 0 or number == len(rounds) - 1:
+            last = [other["success"] for other in rounds[max(0, number - window): number + 1]]
+            episodes.append(total)
+            success.append(round(sum(last) / len(last), 4))
+    return {"episodes": episodes, "success": success}
+
+
+def draw(runs: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Training success over episodes, and what a step's time goes to."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    found = {name: [json.loads(line) for line in (metrics / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
-             for name in names if (metrics / f"{name}.jsonl").is_file()}
-    if not found:
+    if not runs:
         return
     figure, (curves, bars) = pyplot.subplots(1, 2, figsize=(9, 3.2), dpi=80)
-    for name, rows in found.items():
-        rounds = [row for row in rows if "success" in row and "groups/played" in row]
-        episodes, success, total = [], [], 0.0
-        for row in rounds:
-            total += row["rollouts/episodes"]
-            episodes.append(total)
-            success.append(100 * row["success"])
-        window = max(1, len(success) // 30)
-        smooth = [sum(success[max(0, n - window): n + 1]) / len(success[max(0, n - window): n + 1]) for n in range(len(success))]
-        curves.plot(episodes, smooth, label=name.removeprefix("rl-"), color="C0" if "grpo" in name else "C1", alpha=0.7)
+    for name, run in runs.items():
+        curves.plot(run["curve"]["episodes"], [100 * value for value in run["curve"]["success"]], label=name.removeprefix("rl-"),
+                    color="C0" if "grpo" in name else "C1", alpha=0.7)
     curves.set(xlabel="episodes", ylabel="success on training tasks, %\n(moving mean; half-solved templates drawn more)")
     curves.legend(fontsize=7)
-    parts = ("wait", "sync", "evaluate", "update", "other")
-    for place, rows in enumerate(found.values()):
+    for place, run in enumerate(runs.values()):
         left = 0.0
-        for number, part in enumerate(parts):
-            values = [row.get(f"time/{part}", 0.0) for row in rows]
-            width = sum(values) / max(1, len(values))
+        for number, part in enumerate(PARTS):
+            width = run["seconds"][part]
             bars.barh(place, width, left=left, color=f"C{number}", label=part if not place else None)
             left += width
-    bars.set_yticks(range(len(found)), [name.removeprefix("rl-") for name in found], fontsize=7)
+    bars.set_yticks(range(len(runs)), [name.removeprefix("rl-") for name in runs], fontsize=7)
     bars.set(xlabel="seconds per optimiser step")
     bars.legend(fontsize=7)
     figure.tight_layout()

@@ -10,8 +10,8 @@ The design, on the data and the expert set of `make study nano`, every compariso
 - two rounds of self-improvement from the 100 % policy (`recipes/self_improve.py`), three seeds;
 - ablation: the 100 % policies without the action `debugging`.
 
-Promises: running again resumes; every finished part is in the summary in `docs/results/`; conclusions are computed from the
-traces.
+Promises: running again resumes; every finished policy leaves its summary in `docs/results/`, and every finished part is in the
+conclusion beside them, so a new machine trains again only what an unfinished part needs.
 Does not cover: other sizes of the policy; the tokenizer is fitted to the whole expert set in all arms.
 """
 
@@ -64,6 +64,8 @@ WHOLE = 100
 class NanoScalingStudy(Study):
     """The steps of the study, in a folder of its own; data and expert set are the nano study's."""
 
+    kinds = ("t0",)
+
     def __init__(self, base: NanoStudy, plan: Plan) -> None:
         super().__init__(base.out / "scaling", base.builds, prefix="nano-scaling", seen=plan.seen, unseen=plan.unseen,
                          threads=base.threads, results=base.results, commit=base.commit)
@@ -71,19 +73,20 @@ class NanoScalingStudy(Study):
 
     @property
     def design(self) -> dict[str, Any]:
-        """What the summaries say of it."""
-        return {"base": asdict(self.base.design), **asdict(self.plan)}
+        return {"base": self.base.design, **asdict(self.plan)}
 
     def run(self) -> dict[str, Any]:
         """All parts; returns the conclusion."""
-        steps.claim(self.base.out / "study.json", asdict(self.base.design))
+        steps.claim(self.base.out / "study.json", self.base.design)
         steps.claim(self.out / "scaling.json", asdict(self.plan))
-        self.base.material()
-        result: dict[str, Any] = {"design": self.design}
+        result: dict[str, Any] = {"design": self.design, **(self.kept_as(self.prefix) or {})}
         for part in (self.data, self.rollouts, self.preferences, self.improvement, self.debugging):
+            if part.__name__ in result:
+                print(f"[study {self.prefix}] {part.__name__}: done before, {self.results / self.prefix}.json", flush=True)
+                continue
             result[part.__name__] = part()
-            self.keep("nano-scaling", result)
-        draw(result, self.results / "nano-scaling.png")
+            self.keep(self.prefix, result)
+        draw(result, self.results / f"{self.prefix}.png")
         return result
 
     # -- data
@@ -92,8 +95,7 @@ class NanoScalingStudy(Study):
         """Success over the share of the expert set."""
         for seed in self.plan.seeds:
             for share in self.plan.shares:
-                self.step(f"sft-{share}-{seed}", lambda share=share, seed=seed: self.sft(share, seed, self.plan.sft_steps))
-                self.play(f"sft-{share}-{seed}")
+                self.arm(f"sft-{share}-{seed}", lambda share=share, seed=seed: self.sft(share, seed, self.plan.sft_steps))
         arms = {share: [f"sft-{share}-{seed}" for seed in self.plan.seeds] for share in self.plan.shares}
         return {"success": {str(share): self.rates(names) for share, names in arms.items()},
                 "rows": {str(share): self.rows(share) for share in self.plan.shares},
@@ -102,10 +104,11 @@ class NanoScalingStudy(Study):
 
     def rows(self, share: int) -> int:
         """Expert trajectories of a share."""
-        return max(2, self.base.design.expert * share // 100)
+        return max(2, self.base.choices.expert * share // 100)
 
     def sft(self, share: int, seed: int, length: int, name: str | None = None) -> None:
         """SFT from random weights on a share of the expert set; a seed has its own nested choices."""
+        self.base.material()
         rows = self.out / "data" / f"sft-{share}-{seed}.jsonl"
         if not rows.exists():
             steps.command("export", "sft", self.base.out / "expert", "--out", rows, "--tokenizer", self.base.out / "tokenizer",
@@ -113,11 +116,17 @@ class NanoScalingStudy(Study):
         steps.recipe("sft", self.threads, f"run={self.out}", f"name={name or f'sft-{share}-{seed}'}", f"seed={seed}",
                      f"data={rows}", "max_seconds=null", f"max_steps={length}", f"model.tokenizer={self.base.out / 'tokenizer'}")
 
+    def whole(self, seed: int) -> str:
+        """The policy of the whole expert set, trained where its checkpoint is missing."""
+        name = f"sft-{WHOLE}-{seed}"
+        self.step(name, lambda: self.sft(WHOLE, seed, self.plan.sft_steps))
+        return name
+
     # -- rollouts
 
     def rollouts(self) -> dict[str, Any]:
         """Pass@K and Best@K of the policy of seed 0."""
-        start = f"sft-{WHOLE}-0"
+        start = self.whole(0)
         wide, verifier = self.out / "wide" / start, self.checkpoint("verifier")
         self.step("wide", lambda: steps.sample(wide, self.checkpoint(start), self.builds, slices=("seen",),
                                                tasks_per_dataset=self.plan.wide, samples=self.plan.k + 1,
@@ -143,7 +152,7 @@ class NanoScalingStudy(Study):
     @property
     def fresh(self) -> int:
         """Training tasks per dataset that are passed over, because the expert has shown them."""
-        return 0 if self.plan.expert_too else self.base.design.expert // len(self.builds)
+        return 0 if self.plan.expert_too else self.base.choices.expert // len(self.builds)
 
     @property
     def also(self) -> list[Path]:
@@ -175,20 +184,24 @@ class NanoScalingStudy(Study):
 
     def preferences(self) -> dict[str, Any]:
         """DPO from a whole SFT and from a brief one."""
-        arms: dict[str, list[str]] = {"brief": [], "brief-dpo": [], "sft": [], "sft-dpo": []}
+        arms: dict[str, list[str]] = {"brief": [], "sft": []}
         for seed in self.plan.seeds:
-            brief, whole = f"brief-{seed}", f"sft-{WHOLE}-{seed}"
-            self.step(brief, lambda seed=seed, brief=brief: self.sft(WHOLE, seed, self.plan.brief_steps, brief))
-            self.play(brief)
-            for kind, start in (("brief", brief), ("sft", whole)):
-                self.own(start)
-                self.step(f"dpo-{start}", lambda start=start, seed=seed: self.dpo(start, seed))
-                if self.checkpoint(f"dpo-{start}").is_dir():
-                    self.play(f"dpo-{start}")
-                    arms[kind].append(start)
-                    arms[f"{kind}-dpo"].append(f"dpo-{start}")
-        return {kind: {"before": self.rates(arms[kind]), "after": self.rates(arms[f"{kind}-dpo"]), "pairs": self.pairs(arms[kind]),
-                       "difference": self.against(arms[kind], arms[f"{kind}-dpo"])} for kind in ("brief", "sft") if arms[kind]}
+            brief = f"brief-{seed}"
+            self.arm(brief, lambda seed=seed, brief=brief: self.sft(WHOLE, seed, self.plan.brief_steps, brief))
+            for kind, start in (("brief", brief), ("sft", self.whole(seed))):
+                if not self.finished(f"dpo-{start}"):
+                    if kind == "brief":
+                        self.step(brief, lambda seed=seed, brief=brief: self.sft(WHOLE, seed, self.plan.brief_steps, brief))
+                    self.own(start)
+                    self.step(f"dpo-{start}", lambda start=start, seed=seed: self.dpo(start, seed))
+                    if not self.checkpoint(f"dpo-{start}").is_dir():
+                        continue
+                    self.evaluate(f"dpo-{start}")
+                arms[kind].append(start)
+        return {kind: {"before": self.rates(starts), "after": self.rates([f"dpo-{start}" for start in starts]),
+                       "pairs": [self.kept_pairs(start) for start in starts],
+                       "difference": self.against(starts, [f"dpo-{start}" for start in starts])}
+                for kind, starts in arms.items() if starts}
 
     def dpo(self, start: str, seed: int) -> None:
         """DPO on pairs of own rollouts; a policy without a single pair is left as it is, which the summary shows."""
@@ -204,25 +217,28 @@ class NanoScalingStudy(Study):
         steps.recipe("dpo", self.threads, f"run={self.out}", f"name=dpo-{start}", f"seed={seed}", f"data={rows}",
                      f"model.checkpoint={self.checkpoint(start)}")
 
-    def pairs(self, starts: Sequence[str]) -> list[int]:
-        """Pairs that each DPO had."""
-        return [json.loads((self.out / "data" / f"dpo-{start}.jsonl.card.json").read_text(encoding="utf-8"))["rows"]
-                for start in starts]
+    def training(self, name: str) -> dict[str, Any]:
+        """The pairs that a DPO had."""
+        card = self.out / "data" / f"{name}.jsonl.card.json"
+        return {"rows": json.loads(card.read_text(encoding="utf-8"))["rows"]} if card.is_file() else {}
+
+    def kept_pairs(self, start: str) -> int | None:
+        """Pairs that the DPO of a policy had, by its summary."""
+        return (self.kept(f"dpo-{start}") or {}).get("rows")
 
     def improvement(self) -> dict[str, Any]:
         """Rounds of self-improvement."""
-        starts: list[str] = []
-        ends: dict[int, list[str]] = {number: [] for number in range(1, self.plan.rounds + 1)}
+        ends = {number: [f"round-{number}-{seed}" for seed in self.plan.seeds] for number in range(1, self.plan.rounds + 1)}
         for seed in self.plan.seeds:
-            start = f"sft-{WHOLE}-{seed}"
-            self.step(f"improve-{seed}", lambda seed=seed, start=start: self.improve(seed, start))
-            starts.append(start)
-            for number, names in ends.items():
-                names.append(f"round-{number}-{seed}")
-                self.play(names[-1], self.out / f"improve-{seed}" / "checkpoints" / f"dpo-{number}")
+            owed = [number for number in ends if not self.finished(f"round-{number}-{seed}")]
+            if owed:
+                start = self.whole(seed)
+                self.step(f"improve-{seed}", lambda seed=seed, start=start: self.improve(seed, start))
+            for number in owed:
+                self.evaluate(f"round-{number}-{seed}", self.out / f"improve-{seed}" / "checkpoints" / f"dpo-{number}")
+        starts = [f"sft-{WHOLE}-{seed}" for seed in self.plan.seeds]
         return {"start": self.rates(starts), **{f"round {number}": self.rates(names) for number, names in ends.items()},
-                "differences": {f"round {number} - start": self.against(starts, names) for number, names in ends.items()}
-                }
+                "differences": {f"round {number} - start": self.against(starts, names) for number, names in ends.items()}}
 
     def improve(self, seed: int, start: str) -> None:
         builds = {name: request.model_dump(mode="json") for name, request in self.builds.items()}
@@ -240,28 +256,21 @@ class NanoScalingStudy(Study):
     def debugging(self) -> dict[str, Any]:
         """The same policies without the action `debugging`."""
         names = [f"sft-{WHOLE}-{seed}" for seed in self.plan.seeds]
-        for name in names:
-            self.play(f"{name}-without", self.checkpoint(name), without=("debugging",))
+        for seed, name in zip(self.plan.seeds, names, strict=True):
+            if not self.finished(f"{name}-without"):
+                self.evaluate(f"{name}-without", self.checkpoint(self.whole(seed)), without=("debugging",))
         return {"with": self.rates(names), "without": self.rates([f"{name}-without" for name in names]),
                 "difference": self.against(names, [f"{name}-without" for name in names])}
 
     # -- what the parts share
 
-    def play(self, name: str, checkpoint: Path | None = None, **options: Any) -> None:
-        """Greedy episodes of a policy on both slices."""
-        for part, slices, count in (("t0", ("seen",), self.seen), ("t0-unseen", ("unseen",), self.unseen)):
-            self.step(f"eval-{name}-{part}", lambda part=part, slices=slices, count=count: steps.sample(
-                self.out / "eval" / f"{name}-{part}", checkpoint or self.checkpoint(name), self.builds, slices=slices,
-                tasks_per_dataset=count, **options))
-
     def rates(self, names: Sequence[str]) -> dict[str, Any]:
         """Success of some policies pooled (the mean over policies of each task), greedy, by slice."""
-        from medcopilot.evaluation.columns import columns
         from medcopilot.evaluation.summary import group
 
         if not names:
             return {}
-        cols, found = columns(self.traces(names, "t0")), {}
+        cols, found = self.columns(names, "t0"), {}
         for part in ("seen", "unseen"):
             rate = group(cols.where(cols.slice == part)).strict
             found[part] = {"value": rate.value, "ci_low": rate.ci_low, "ci_high": rate.ci_high, "n": rate.n}
@@ -273,7 +282,7 @@ class NanoScalingStudy(Study):
 
         if not one:
             return {}
-        arms = self.traces(one, "t0"), self.traces(other, "t0")
+        arms = self.columns(one, "t0"), self.columns(other, "t0")
         return {part: short(comparison(*arms, slice_name=part)) for part in ("seen", "unseen")}
 
 
