@@ -29,7 +29,7 @@ from medcopilot.studies.nano import NanoStudy
 class Budget:
     """Everything beyond the nano study's design that the outcome may depend on."""
 
-    episodes: int = 50_000
+    episodes: int = 30_000
     """Of each GRPO and PPO run."""
     grpo_rate: float = 0.2
     ppo_rate: float = 0.02
