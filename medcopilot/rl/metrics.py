@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 from medcopilot.trace import Trace
 
 if TYPE_CHECKING:
-    from medcopilot.rl.stream import Group
+    from medcopilot.rl.group import Group
 
 
 def measure(played: Sequence[Group], seconds: float, looping: Callable[[Trace], bool] | None = None) -> dict[str, float]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from medcopilot.rl.stream import Group
+    from medcopilot.rl.group import Group
 
 
 class Row(NamedTuple):

@@ -20,7 +20,7 @@ from medcopilot.report.trajectories import Picker, share_out, why
 from medcopilot.trace import Trace, Turn
 
 if TYPE_CHECKING:
-    from medcopilot.rl.stream import Group
+    from medcopilot.rl.group import Group
 
 QUESTION_CHARS = 4_000
 TEXT_CHARS = 2_000

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from medcopilot.rl.group import Group
 from medcopilot.rl.rounds import Round, Source
 from medcopilot.rl.samples import due, pick, sample_text, write_samples
-from medcopilot.rl.stream import Group
 
 if TYPE_CHECKING:
     from medcopilot.train.loop import Progress

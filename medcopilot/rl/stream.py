@@ -23,6 +23,7 @@ from env.task import Task
 from medcopilot.agent.profiles import limits_for
 from medcopilot.loops import looping_turns
 from medcopilot.rl.advantages import group_advantages, informative
+from medcopilot.rl.group import Group
 from medcopilot.rl.metrics import measure
 from medcopilot.rl.settings import RolloutSettings
 from medcopilot.rl.shaped import Scorer, graded_score, rollout_of, scores_of
@@ -43,20 +44,6 @@ class Player(Protocol):
 
     async def play(self, job: Job) -> Trace:
         """One episode, retries included."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """All rollouts of one task, with what they were worth."""
-
-    task: Task
-    traces: list[Trace]
-    rewards: list[float | None]
-    """None: infrastructure failure, or ungraded."""
-    advantages: list[float]
-    terms: list[dict[str, float]]
-    verdict: str
-    """`kept`, `zero_variance`, `ungraded` (too few graded), or `versions` (more than one policy version)."""
 
 
 @dataclass

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from env.datasets.base import BuildRequest, Progress
+from env.datasets.ehrshot.tables import as_times, read_table
 from env.errors import UserError
 from env.task import Task
 
@@ -84,28 +84,3 @@ def read_events(files: list[Path]) -> pd.DataFrame:
         frames.append(frame.dropna(subset=["subject_id", "code"]))
     events = pd.concat(frames, ignore_index=True)
     return events.sort_values(["subject_id", "time"], kind="stable", ignore_index=True)
-
-
-def read_table(path: Path, **options: Any) -> pd.DataFrame:
-    """A Parquet or CSV file.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        return pd.read_parquet(path, **options) if path.suffix == ".parquet" else pd.read_csv(path, low_memory=False, **options)
-    except Exception as error:  # whatever the library raises for a torn file
-        raise UserError(f"{path} cannot be read ({type(error).__name__}: {str(error)[:120]}): fetch it again") from None
-
-
-def as_times(column: Any, path: Path, name: str) -> Any:
-    """Moments; missing ones stay missing.
-
-    Raises:
-        UserError: a text that is no moment.
-    """
-    try:
-        return pd.to_datetime(column, format=None if pd.api.types.is_datetime64_any_dtype(column) else "ISO8601")
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: column {name!r} holds something that is no time ({str(error)[:100]}): write "
-                        "YYYY-MM-DD HH:MM:SS") from None

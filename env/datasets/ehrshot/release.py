@@ -20,8 +20,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from env.datasets.base import Progress
-from env.datasets.ehrshot.adapt import as_times, read_table
 from env.datasets.ehrshot.outcomes import CHEST
+from env.datasets.ehrshot.tables import as_times, read_table
 from env.datasets.ehrshot.tasks import CLASS_NAMES, SHARES, SPECS, Spec
 from env.datasets.prediction.problem import Kind, Origin, Problem, split_rows, usable, write_table
 from env.datasets.prediction.programs import reference_programs
