@@ -113,13 +113,15 @@
   function mark(pane) {
     // what was searched for, also across the spans of highlighted code: ranges, so that the page itself stays as it is
     if (pane === one) { places = []; place = -1; $("places").textContent = ""; }
-    const wanted = form.text.value;
+    const small = (letters) => letters.replace(/[A-Z]/g, (letter) => letter.toLowerCase()); // as the server compares
+    const wanted = small(form.text.value);
     if (!("highlights" in CSS)) return;
     if (pane === one) CSS.highlights.delete("found");
     if (!wanted) return;
     const walker = document.createTreeWalker(pane, NodeFilter.SHOW_TEXT), nodes = [], starts = [];
     let text = "";
     for (let node = walker.nextNode(); node; node = walker.nextNode()) { nodes.push(node); starts.push(text.length); text += node.data; }
+    text = small(text);
     const spot = (at, from) => {
       let number = from;
       while (number + 1 < nodes.length && starts[number + 1] <= at) number += 1;
