@@ -201,7 +201,8 @@ def _read_reply(answer: httpx.Response) -> ChatReply:
         data = answer.json()
         text = data["choices"][0]["message"].get("content")
         usage = data.get("usage") or {}
-        return ChatReply(text=_plain(text), prompt_tokens=usage.get("prompt_tokens"),
+        # half of a surrogate pair, which JSON can hold and no file, is shown as a question mark
+        return ChatReply(text=_plain(text).encode("utf-8", "replace").decode(), prompt_tokens=usage.get("prompt_tokens"),
                          completion_tokens=usage.get("completion_tokens"))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise _Transient(f"unreadable reply ({type(error).__name__}): {answer.text[:_DETAIL_CHARS]!r}") from error

@@ -158,6 +158,12 @@ def test_null_and_parts_are_text():
         assert say(quick(server.url)).text == "ab"
 
 
+def test_half_a_character_of_an_endpoint_does_not_break_the_record():
+    half = json.dumps({"choices": [{"message": {"content": "a \ud83d b"}}]})
+    with serve((200, {}, half)) as server:
+        assert say(quick(server.url)).text == "a ? b"
+
+
 def test_the_key_comes_from_the_environment_and_stays_out_of_records(monkeypatch):
     monkeypatch.setenv("MY_KEY", "sk-secret")
     with serve((200, {}, GOOD)) as server:
