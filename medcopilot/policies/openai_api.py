@@ -151,7 +151,8 @@ class OpenAISession:
         """
         policy = self._policy
         body = policy.request(messages, sampling)
-        key = ResponseCache.key(policy.base_url, body)
+        # the seed also where the endpoint is not sent it: the rollouts of a task are asked for one by one
+        key = ResponseCache.key(policy.base_url, {"seed": sampling.seed % 2**31, **body})
         if policy.cache and (known := policy.cache.get(key)):
             return known
         tries = tenacity.AsyncRetrying(stop=tenacity.stop_after_attempt(policy.max_retries + 1), wait=self._wait,
