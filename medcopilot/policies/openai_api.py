@@ -84,8 +84,7 @@ class OpenAIPolicy:
         Raises:
             UserError: the address is malformed, or a remote one has no key.
         """
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_address(base_url):
             raise UserError(f"endpoint {base_url!r} is not an address: write it like http://127.0.0.1:8000/v1")
         self.base_url = base_url.rstrip("/")
         self.local = is_loopback(base_url)
@@ -195,6 +194,14 @@ class OpenAISession:
         if answer.status_code != 200:
             raise EngineError(f"{policy.name}: HTTP {answer.status_code}: {answer.text[:_DETAIL_CHARS]}")
         return _read_reply(answer)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port beyond 65535
+        return False
 
 
 def _read_reply(answer: httpx.Response) -> ChatReply:
