@@ -109,18 +109,20 @@ class ViewedRun:
             return self._found[text]
 
     def _scan(self, needle: bytes) -> set[str]:
-        places: dict[str, tuple[list[int], list[str]]] = {}
+        places: dict[str, tuple[list[int], list[int], list[str]]] = {}
         for row in self._index.rows():
-            offsets, names = places.setdefault(row["shard"], ([], []))
+            offsets, ends, names = places.setdefault(row["shard"], ([], [], []))
             offsets.append(row["offset"])
+            ends.append(row["offset"] + row["size"])
             names.append(row["id"])
         found = set()
-        for shard, (offsets, names) in places.items():
+        for shard, (offsets, ends, names) in places.items():
             with (self._shards / shard).open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                at = data.find(needle)
+                at = data.find(needle, offsets[0])
                 while at >= 0:
                     number = bisect.bisect_right(offsets, at) - 1
-                    found.add(names[number])
+                    if at < ends[number]:  # between two rows lie episodes that were masked and played again
+                        found.add(names[number])
                     at = data.find(needle, offsets[number + 1]) if number + 1 < len(offsets) else -1
         return found
 
