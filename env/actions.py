@@ -141,10 +141,30 @@ def parse_action(text: str) -> Action:
     if name not in NAMES:
         shown = name[:60].encode("utf-8", "replace").decode()
         raise ActionError(f'Unknown action "{shown}". Use one of: {", ".join(NAMES)}.', "schema")
+    if not _valid_text(found):
+        raise ActionError(f'Action "{name}": a string holds half of a surrogate pair (\\ud800 to \\udfff): write the whole '
+                          "character.", "schema")
     try:
         return _ADAPTER.validate_python({**found, "action": name})
     except ValidationError as error:
         raise ActionError(_explain(name, error), "schema") from None
+
+
+def _valid_text(found: dict[str, Any]) -> bool:
+    """Whether every string can be encoded: a trace with one that cannot could not be written."""
+    pending: list[Any] = [found]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            pending += [*item, *item.values()]
+        elif isinstance(item, list):
+            pending += item
+        elif isinstance(item, str):
+            try:
+                item.encode()
+            except UnicodeEncodeError:
+                return False
+    return True
 
 
 def _explain(name: str, error: ValidationError) -> str:

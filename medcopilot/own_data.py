@@ -7,7 +7,6 @@ Does not cover: folders in folders, and keys between tables.
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from contextlib import closing
@@ -15,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from env.csv_files import SUFFIXES, csv_stem, is_csv, iter_csv
+from env.datasets import Built
 from env.errors import InfrastructureError, UserError
 from env.sandbox.base import Mount
 from env.tables import is_sqlite, open_tables
@@ -56,14 +56,19 @@ def prepare_data(source: Path, work: Path) -> tuple[DataFile, ...]:
 
 
 def licence_of(source: Path) -> str:
-    """Licence tag of the built dataset that the files belong to; `own-data` otherwise."""
-    folder = source if source.is_dir() else source.parent
-    manifest = folder / "manifest.json"
-    try:
-        data = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return OWN_DATA
-    return str(data.get("licence", "")) if isinstance(data, dict) and "dataset" in data else OWN_DATA
+    """Licence tag of the built dataset that the files belong to, in whichever of its folders; `own-data` otherwise."""
+    here = source.resolve()
+    for folder in (here, *here.parents):
+        try:
+            built = Built(folder)
+        except UserError:
+            continue
+        if isinstance(built.manifest, dict) and "dataset" in built.manifest:
+            try:
+                return built.licence()
+            except UserError:  # its tasks are not beside it
+                return str(built.manifest.get("licence") or "")
+    return OWN_DATA
 
 
 def _with_csvs(files: list[Path], work: Path) -> tuple[DataFile, ...]:

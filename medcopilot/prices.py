@@ -50,7 +50,7 @@ def load_prices(path: Path | None) -> dict[str, Price]:
         return _TABLE.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): check the path of the prices") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         first = error.errors()[0]

@@ -79,9 +79,11 @@ class RunFolder:
     @property
     def config(self) -> dict[str, Any]:
         try:
-            config: dict[str, Any] = json.loads((self.path / "config.json").read_text())
+            config = json.loads((self.path / "config.json").read_text())
         except (OSError, ValueError) as error:
             raise UserError(f"{self.path / 'config.json'} cannot be read ({error}): restore it or sample again") from None
+        if not isinstance(config, dict):
+            raise UserError(f"{self.path / 'config.json'} holds no settings: restore it or sample again")
         return config
 
     def traces(self) -> Iterator[Trace]:
@@ -143,6 +145,7 @@ class RunFolder:
             found = json.loads(path.read_text()) if path.exists() else {}
         except ValueError:
             found = {}
+        found = found if isinstance(found, dict) else {}
         atomic_write(path, json.dumps({**found, **summary}, indent=2, ensure_ascii=False))
 
 
@@ -251,6 +254,8 @@ def _difference(path: Path, config: dict[str, Any]) -> str:
     try:
         old = json.loads((path / "config.json").read_text())
     except (OSError, ValueError):
+        old = None
+    if not isinstance(old, dict):
         return "its config.json cannot be read"
     keys = [key for key in {**old, **config} if old.get(key) != config.get(key)]
     return "different: " + ", ".join(sorted(keys)[:5])

@@ -84,9 +84,21 @@ class Built:
                 raise UserError(f"{keys} line {number}: belongs to another task; run `medcopilot data build` again")
             yield task
 
+    def licence(self) -> str:
+        """The licence tags that its tasks carry, in one text: under an agreement when one of them is. The gate is asked about this
+        and not about the dataset's own words: one source may be the open demo or the credentialed whole."""
+        return _joined({str(row.get("licence") or "") for split in ("train", "test")
+                        for row in _rows(self.folder / f"{split}.views.jsonl")})
+
     def host_path(self, relative: str) -> Path:
         """Where a `DataFile.path` lies on the host."""
         return self.folder / relative
+
+
+def _joined(licences: Iterable[str]) -> str:
+    """Several tags as one; empty, which counts as restricted, when a task has none."""
+    tags = sorted(set(licences))
+    return "" if "" in tags else " AND ".join(tags)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -161,10 +173,10 @@ class Dataset(ABC):
         partial.mkdir(parents=True)
         try:
             make = self.synthesize if request.source is None else self.adapt
-            counts = _write_tasks(make(request, partial, progress), partial)
+            counts, licences = _write_tasks(make(request, partial, progress), partial)
             files = sorted(p.name for p in partial.iterdir() if p.is_file())
             manifest = {"dataset": self.name, "request": request.model_dump(mode="json"), "counts": counts,
-                        "licence": self.licence if request.source else self.twin_licence, "reference": self.reference,
+                        "licence": _joined(licences), "reference": self.reference,
                         "packages": list(self.packages),
                         "files": {name: file_digest(partial / name) for name in files}}
             atomic_write(partial / "manifest.json", json.dumps(manifest, indent=2))
@@ -185,8 +197,9 @@ def _sweep(partial: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _write_tasks(tasks: Iterable[Task], folder: Path) -> dict[str, int]:
-    counts = {"train": 0, "test": 0}
+def _write_tasks(tasks: Iterable[Task], folder: Path) -> tuple[dict[str, int], set[str]]:
+    """How many there are of each split, and their licence tags."""
+    counts, licences = {"train": 0, "test": 0}, set()
     handles = {}
     try:
         for split in ("train", "test"):
@@ -200,9 +213,10 @@ def _write_tasks(tasks: Iterable[Task], folder: Path) -> dict[str, int]:
             key = {"id": task.id, "key": task.key.model_dump(mode="json")}
             handles[task.split, "keys"].write(json.dumps(key, ensure_ascii=False) + "\n")
             counts[task.split] += 1
+            licences.add(task.licence)
     finally:
         for handle in handles.values():
             handle.flush()
             os.fsync(handle.fileno())
             handle.close()
-    return counts
+    return counts, licences

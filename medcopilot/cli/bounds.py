@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,3 +55,16 @@ def named_paths(option: str, items: list[str]) -> dict[str, Path]:
             raise UserError(f"option {option}: {item!r} is not DATASET=PATH, e.g. `{option} medcalcbench=/data/medcalc`")
         parsed[name] = Path(path)
     return parsed
+
+
+def source_paths(items: list[str], datasets: Collection[str]) -> dict[str, Path]:
+    """The `--source DATASET=PATH` options of a command that plays or checks `datasets`.
+
+    Raises:
+        UserError: one that is not of that form, or of none of these datasets: its synthetic twin would be taken unnoticed.
+    """
+    sources = named_paths("--source", items)
+    if unknown := sorted(set(sources) - set(datasets)):
+        raise UserError(f"option --source: {unknown[0]} is not among the datasets ({', '.join(datasets)}): correct the "
+                        "name, or add --dataset")
+    return sources

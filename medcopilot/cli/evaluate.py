@@ -126,7 +126,7 @@ def _sample(checkpoint: str, chosen: dict[str, Any], build: dict[str, Any], out:
     if chosen["samples"] > 1 and chosen["temperature"] == 0:
         raise UserError("eval: several --samples at --temperature 0 are all alike: give a temperature, e.g. 0.6")
     from env.datasets import BuildRequest, dataset_names
-    from medcopilot.cli.bounds import check_request, named_paths
+    from medcopilot.cli.bounds import check_request, source_paths
     from medcopilot.cli.progress import sampling_progress
     from medcopilot.rollout.sample import sample_run
     from medcopilot.rollout.settings import SampleConfig
@@ -136,7 +136,7 @@ def _sample(checkpoint: str, chosen: dict[str, Any], build: dict[str, Any], out:
     if out is None:
         tag = hashlib.blake2b(json.dumps([checkpoint, chosen, build], sort_keys=True).encode(), digest_size=4).hexdigest()
         out = Path("runs") / f"eval-{re.sub(r'[^A-Za-z0-9]+', '-', checkpoint).strip('-')[-40:]}-{tag}"
-    sources = named_paths("--source", build.pop("sources"))
+    sources = source_paths(build.pop("sources"), chosen["datasets"])
     builds = {name: check_request(BuildRequest, source=sources.get(name), **build) for name in chosen["datasets"]}
     config = check_request(SampleConfig, out=out, policy=checkpoint, builds=builds, **chosen)
     with sampling_progress(f"sampling into {out}") as (progress, _):

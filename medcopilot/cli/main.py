@@ -6,6 +6,8 @@ stderr and exit code 2.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 import typer
@@ -43,6 +45,11 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(sandbox.app, name="sandbox")
 
 
+_PLACES = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
+           errno.ELOOP, errno.EDQUOT}
+"""What is wrong with a path that somebody gave, or with the rights on it."""
+
+
 def main() -> None:
     """Entry point of the console script."""
     try:
@@ -51,9 +58,14 @@ def main() -> None:
         if any(cls.__name__ == "UserError" for cls in type(error).__mro__):
             print(f"medcopilot: {error}", file=sys.stderr)
             sys.exit(2)
-        if isinstance(error, OSError) and error.errno == 28:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             print(f"medcopilot: no space left on the device while writing {error.filename or 'a file'}: free some space and run "
                   "the same command again; it resumes", file=sys.stderr)
+            sys.exit(2)
+        if isinstance(error, OSError) and error.errno in _PLACES and error.filename is not None:
+            place = error.filename2 or error.filename
+            print(f"medcopilot: {place if isinstance(place, str) else os.fsdecode(place)}: {error.strerror}: choose another place, "
+                  "or make it readable and writable", file=sys.stderr)
             sys.exit(2)
         raise
 

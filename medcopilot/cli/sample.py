@@ -121,12 +121,13 @@ def _from_options(source: list[str] | None, build: dict[str, Any], chosen: dict[
 
     from env.datasets import BuildRequest, dataset_names
     from env.errors import UserError
+    from medcopilot.cli.bounds import source_paths
     from medcopilot.rollout.settings import SampleConfig
 
     names = tuple(chosen["datasets"] or dataset_names())
-    sources = dict(item.partition("=")[::2] for item in source or [])
+    sources = source_paths(source or [], names)
     try:
-        builds = {name: BuildRequest(source=Path(sources[name]) if name in sources else None, **build) for name in names}
+        builds = {name: BuildRequest(source=sources.get(name), **build) for name in names}
         return SampleConfig(**{**chosen, "datasets": names, "builds": builds})
     except ValidationError as error:
         first = error.errors()[0]

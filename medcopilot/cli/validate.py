@@ -48,7 +48,7 @@ def run(
     from env.files import atomic_write
     from env.gym import Gym
     from env.sandbox import open_backend
-    from medcopilot.cli.bounds import check_request, named_paths, options
+    from medcopilot.cli.bounds import check_request, options, source_paths
     from medcopilot.cli.console import table_console
     from medcopilot.cli.stages import stage_progress
     from medcopilot.validation.battery import Settings, validate
@@ -58,9 +58,7 @@ def run(
     if every and dataset:
         raise UserError(f"option --all: means all datasets, so leave out --dataset {dataset[0]}, or leave out --all")
     names = dataset or dataset_names()
-    sources = named_paths("--source", source or [])
-    if foreign := set(sources) - set(names):
-        raise UserError(f"option --source: {', '.join(sorted(foreign))} is not among the datasets to check")
+    sources = source_paths(source or [], names)
     console = table_console()
     settings = Settings(limit=limit, sample=sample, exploits=exploits, seed=seed, threads=threads, processes=os.cpu_count() or 1)
     datasets = [get_dataset(name) for name in names]

@@ -12,7 +12,7 @@ NAME = "view"
 
 def run(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders; two can be put side by side")],
-    port: Annotated[int, typer.Option(help="port of 127.0.0.1; 0: any that is free")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port of 127.0.0.1; 0: any that is free")] = 0,
     browser: Annotated[bool, typer.Option(help="open the page")] = True,
 ) -> None:
     """A page of this machine's own to search, filter and read trajectories turn by turn. Ctrl-C ends it.

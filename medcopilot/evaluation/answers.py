@@ -19,6 +19,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
+from env.actions import ANSWER_DEPTH
 from medcopilot.trace import Trace
 from rewards.loops import normal_program
 
@@ -75,11 +76,25 @@ def _shown(trace: Trace, program: str, language: str) -> str:
 
 
 def _read(text: str) -> Any:
-    """Printed text as JSON where it is, else line by line."""
+    """Printed text as JSON where it is, of a depth that an answer may have; else line by line."""
     try:
-        return json.loads(text)
-    except ValueError:
-        return [line for line in text.split("\n") if line.strip()]
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return _lines(text)
+    return value if _depth(value) <= ANSWER_DEPTH else _lines(text)
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.split("\n") if line.strip()]
+
+
+def _depth(value: Any) -> int:
+    """Levels of lists and objects, without recursion."""
+    depth, level = 0, [value]
+    while level := [part for item in level if isinstance(item, list | dict)
+                    for part in (item.values() if isinstance(item, dict) else item)]:
+        depth += 1
+    return depth
 
 
 def _normal(value: Any) -> Any:

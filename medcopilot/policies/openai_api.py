@@ -84,8 +84,7 @@ class OpenAIPolicy:
         Raises:
             UserError: the address is malformed, or a remote one has no key.
         """
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_address(base_url):
             raise UserError(f"endpoint {base_url!r} is not an address: write it like http://127.0.0.1:8000/v1")
         self.base_url = base_url.rstrip("/")
         self.local = is_loopback(base_url)
@@ -151,7 +150,8 @@ class OpenAISession:
         """
         policy = self._policy
         body = policy.request(messages, sampling)
-        key = ResponseCache.key(policy.base_url, body)
+        # the seed also where the endpoint is not sent it: the rollouts of a task are asked for one by one
+        key = ResponseCache.key(policy.base_url, {"seed": sampling.seed % 2**31, **body})
         if policy.cache and (known := policy.cache.get(key)):
             return known
         tries = tenacity.AsyncRetrying(stop=tenacity.stop_after_attempt(policy.max_retries + 1), wait=self._wait,
@@ -196,12 +196,21 @@ class OpenAISession:
         return _read_reply(answer)
 
 
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port beyond 65535
+        return False
+
+
 def _read_reply(answer: httpx.Response) -> ChatReply:
     try:
         data = answer.json()
         text = data["choices"][0]["message"].get("content")
         usage = data.get("usage") or {}
-        return ChatReply(text=_plain(text), prompt_tokens=usage.get("prompt_tokens"),
+        # half of a surrogate pair, which JSON can hold and no file, is shown as a question mark
+        return ChatReply(text=_plain(text).encode("utf-8", "replace").decode(), prompt_tokens=usage.get("prompt_tokens"),
                          completion_tokens=usage.get("completion_tokens"))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise _Transient(f"unreadable reply ({type(error).__name__}): {answer.text[:_DETAIL_CHARS]!r}") from error

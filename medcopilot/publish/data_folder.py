@@ -21,8 +21,7 @@ from env.files import file_digest
 from medcopilot.data.rows import SUFFIXES, card_path, iter_jsonl, read_card
 from medcopilot.publish.card import check_card, data_card, public_recipe
 from medcopilot.publish.gate import allow_rows
-from medcopilot.publish.tree import File, files_of, tree
-from medcopilot.train.folders import write_folder
+from medcopilot.publish.tree import File, files_of, stage, tree
 
 Tags = Counter[tuple[str, str]]
 MANIFEST = "manifest.json"
@@ -33,11 +32,11 @@ _LICENCE = ("licence", "license")
 
 
 def stage_data(path: Path, out: Path, name: str, licence: str | None = None) -> list[File]:
-    """Write the folder `out` (an old one is replaced). Returns its files.
+    """Write the folder `out` (one that was staged before is replaced). Returns its files.
 
     Raises:
         AgreementError: a row may not leave, or carries no licence tag.
-        UserError: nothing that is a data set, or torn files.
+        UserError: nothing that is a data set, torn files, or something else at `out`.
     """
     if not path.exists():
         raise UserError(f"{path}: there is no such file or folder: give rows of `medcopilot export`, or a folder with README.md "
@@ -46,7 +45,7 @@ def stage_data(path: Path, out: Path, name: str, licence: str | None = None) -> 
         raise UserError(f"--out {out} lies in {path}: choose another folder")
     if path.is_file():
         tags = _checked(path, [path])
-        write_folder(out, lambda partial: _exported(partial, path, tags, name, licence))
+        stage(out, lambda partial: _exported(partial, path, tags, name, licence))
     elif (path / "README.md").is_file():
         check_card(path / "README.md", "DatasetCard")
         files = files_of(path)
@@ -55,10 +54,10 @@ def stage_data(path: Path, out: Path, name: str, licence: str | None = None) -> 
             raise UserError(f"{odd[0]}: rows in it could not be read for their licence tags: write them as .jsonl or .parquet, or "
                             "take the file out")
         _checked(path, [file for file in files if file.suffix in SUFFIXES])
-        write_folder(out, lambda partial: _copy(files, path, partial))
+        stage(out, lambda partial: _copy(files, path, partial))
     elif (path / MANIFEST).is_file():
         tags = _task_tags(path)
-        write_folder(out, lambda partial: _tasks(partial, path, tags, name, licence))
+        stage(out, lambda partial: _tasks(partial, path, tags, name, licence))
     else:
         raise UserError(f"{path}: not a data set: it has neither a README.md nor a manifest.json: publish one file of rows, a "
                         "folder in the hub's form with README.md, or a built task set")

@@ -23,8 +23,7 @@ from medcopilot.publish.card import model_card, public_recipe
 from medcopilot.publish.gate import allow_model
 from medcopilot.publish.metrics import read_results
 from medcopilot.publish.source import Loaded, load_source, merged, origin, settle
-from medcopilot.publish.tree import File, tree
-from medcopilot.train.folders import write_folder
+from medcopilot.publish.tree import File, check_out, stage, tree
 from medcopilot.train.model import META, checkpoint_digest
 from medcopilot.train.provenance import RECIPE, seal
 
@@ -56,20 +55,21 @@ class ModelOptions:
 
 
 def stage_model(path: Path, out: Path, options: ModelOptions, tell: Callable[[str], None] = lambda _: None) -> list[File]:
-    """Write the folder `out` (an old one is replaced). Returns its files.
+    """Write the folder `out` (one that was staged before is replaced). Returns its files.
 
     Raises:
         AgreementError: the weights are derived from rows that may not leave, or their origin is not recorded.
-        UserError: torn or foreign files, results of another model, or programs that do not agree.
+        UserError: torn or foreign files, results of another model, programs that do not agree, or something else at `out`.
     """
     folder = settle(path)
     here, there = folder.resolve(), out.resolve()
     if here == there or here in there.parents or there in here.parents:
         raise UserError(f"--out {out} and the checkpoint {folder} lie in each other: choose another folder")
+    check_out(out)
     record, digest = origin(folder, options.base)
     allow_model(folder, record, digest)
     loaded = load_source(folder, options.base)
-    write_folder(out, lambda partial: _fill(partial, loaded, options, tell))
+    stage(out, lambda partial: _fill(partial, loaded, options, tell))
     return tree(out)
 
 

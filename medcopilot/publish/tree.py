@@ -1,16 +1,21 @@
 """The files of a staged folder: what `--dry-run` shows is what a commit holds.
 
 Promises: every regular file by its path with `/`, sorted, with size and SHA-256; hidden files, links and half-written ones are an
-error or left out before, never sent unseen.
+error or left out before, never sent unseen. What a staged folder takes the place of was staged before, or nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from env.errors import UserError
+from medcopilot.train.folders import write_folder
+
+MARK = ".staged"
+"""Hidden file of a folder that was staged here: it may be replaced, and is not published."""
 
 
 class File(NamedTuple):
@@ -20,6 +25,32 @@ class File(NamedTuple):
     size: int
     """Bytes."""
     sha256: str
+
+
+def check_out(out: Path) -> None:
+    """Refuse a folder that holds anything but what was staged before: it would be replaced.
+
+    Raises:
+        UserError: it does, or it is a file.
+    """
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file()):
+        raise UserError(f"{out}: something else than a staged folder is there, which would be lost: choose another --out, or "
+                        "delete it")
+
+
+def stage(out: Path, fill: Callable[[Path], object]) -> None:
+    """Call `fill` with an empty folder beside `out`, then put it in its place.
+
+    Raises:
+        UserError: something else is there.
+    """
+    check_out(out)
+
+    def filled(partial: Path) -> None:
+        fill(partial)
+        (partial / MARK).write_text("")
+
+    write_folder(out, filled)
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -121,8 +121,10 @@ def _lines(drawing: Any, axes: Any, figure: Figure, colours: Sequence[str], ink:
                   if low is not None and high is not None]
         if bounds:
             axes.fill_between(*map(list, zip(*bounds, strict=True)), color=colour, alpha=0.14, lw=0)
-        axes.plot(line.at, [100 * value for value in line.values], label=line.name, color=colour, lw=1.8, ls=dash, marker=mark,
-                  ms=4)
+        # a dollar sign is no formula, and matplotlib leaves names with an underscore in front out of the legend
+        name = line.name.replace("$", r"\$")
+        axes.plot(line.at, [100 * value for value in line.values], label=f" {name}" if name.startswith("_") else name,
+                  color=colour, lw=1.8, ls=dash, marker=mark, ms=4)
     if figure.binary:
         last = int(max((line.at[-1] for line in figure.lines), default=1.0))
         ticks = sorted({*(2**power for power in range(last.bit_length())), last})

@@ -6,6 +6,7 @@ follows, makes it serve the present ones.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from medcopilot.agent.render import ChatRenderer
@@ -14,8 +15,12 @@ from medcopilot.rl.settings import OnlineConfig
 from medcopilot.train.model import Checkpoint
 
 
-def make_policy(config: OnlineConfig, source: Checkpoint, live: LivePolicy) -> Any:
-    """The engine that generates with the weights under training. Every rank has one of its own, and all must call it together."""
+def make_policy(config: OnlineConfig, source: Checkpoint, live: LivePolicy, licences: Mapping[str, str] | None = None) -> Any:
+    """The engine that generates with the weights under training. Every rank has one of its own, and all must call it together.
+
+    Args:
+        licences: dataset -> licence tag, for the agreement gate of servers elsewhere; one without a tag is restricted there.
+    """
     settings, renderer = config.engine, ChatRenderer(source.tokenizer)
     options: dict[str, Any] = {"dtype": settings.dtype, "name": config.name, "version": source.meta.policy_version}
     options |= settings.options
@@ -25,7 +30,7 @@ def make_policy(config: OnlineConfig, source: Checkpoint, live: LivePolicy) -> A
         del options["dtype"]  # the servers' own
         model, weights = (live.trained, live.adapter) if live.only_adapter else (live.model, None)
         return VllmServerPolicy.from_model(model, source.tokenizer, renderer, settings.servers.share(), weights=weights,
-                                           scores=live.scores if live.copied else None, **options)
+                                           scores=live.scores if live.copied else None, licences=licences, **options)
     if settings.kind == "vllm":
         from medcopilot.policies.vllm_offline import VllmPolicy
 

@@ -151,7 +151,7 @@ def open_source(config: OnlineConfig, source: Checkpoint, live: LivePolicy | Non
     with contextlib.ExitStack() as stack:
         backend = open_backend(config.sandbox)
         stack.callback(backend.close)
-        policy = make_policy(config, source, live)
+        policy = make_policy(config, source, live, {name: built.licence() for name, built in builts.items()})
         stack.callback(policy.close)
         if settings.staleness and getattr(policy, "engine_name", "") == "generate" and not live.copied:
             raise UserError("rollouts.staleness: 1 needs an engine with its own copy of the weights, but transformers' `generate` "

@@ -90,8 +90,9 @@ def choose_tasks(built: Built, split: Split, slices: tuple[Slice, ...], count: i
 
 def policy_of(config: SampleConfig, builts: dict[str, Built]) -> Policy:
     """The policy that the config names."""
-    licences = {name: get_dataset(name).licence if built.manifest["request"]["source"] else "synthetic"
-                for name, built in builts.items()}
+    # a policy that plays here leaves nothing to ask the gate about
+    elsewhere = config.policy.startswith(("openai:", "served:"))
+    licences = {name: built.licence() for name, built in builts.items()} if elsewhere else {}
     options: dict[str, Any] = {"cache": config.cache} if config.cache and config.policy.startswith("openai:") else {}
     return load_policy(config.policy, seed=config.seed, detours=config.detours, licences=licences, threads=config.threads,
                        **options)

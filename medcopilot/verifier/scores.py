@@ -60,7 +60,8 @@ def scores_of(run: Path, source: Path, progress: Progress = lambda *_: None) -> 
 
     waiting = set(known)
     for trace in folder.traces():
-        if trace.id in ids and trace.id not in waiting:
+        # an episode that was masked first has the id of the one that was played in its stead
+        if trace.id in ids and trace.id not in waiting and trace.stop != "infrastructure":
             waiting.add(trace.id)
             batch.append(trace)
             if len(batch) == BATCH:

@@ -111,23 +111,25 @@ class ViewedRun:
             return self._found[text]
 
     def _scan(self, needle: bytes) -> set[str]:
-        places: dict[str, tuple[list[int], list[str]]] = {}
+        places: dict[str, tuple[list[int], list[int], list[str]]] = {}
         for row in self._index.rows():
-            offsets, names = places.setdefault(row["shard"], ([], []))
+            offsets, ends, names = places.setdefault(row["shard"], ([], [], []))
             offsets.append(row["offset"])
+            ends.append(row["offset"] + row["size"])
             names.append(row["id"])
         found = set()
-        for shard, (offsets, names) in places.items():
+        for shard, (offsets, ends, names) in places.items():
             with (self._shards / shard).open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 first = 0
                 while first < len(offsets):  # whole traces, about `_STRETCH` bytes: a copy in small letters is searched faster
                     start = offsets[first]
                     after = max(first + 1, bisect.bisect_right(offsets, start + _STRETCH))
-                    letters = data[start : offsets[after] if after < len(offsets) else len(data)].lower()
+                    letters = data[start : ends[after - 1]].lower()
                     at = letters.find(needle)
                     while at >= 0:
                         number = bisect.bisect_right(offsets, start + at) - 1
-                        found.add(names[number])
+                        if start + at < ends[number]:  # between two rows lie episodes that were masked and played again
+                            found.add(names[number])
                         at = letters.find(needle, offsets[number + 1] - start) if number + 1 < after else -1
                     first = after
         return found

@@ -24,6 +24,8 @@ from medcopilot.view.runs import ViewedRun, open_runs, shown
 
 PAGE = 200
 """Rows per request."""
+_MOST = 2**62
+"""Beyond SQLite's integers there is no row."""
 _POLICY = ("default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
            "form-action 'none'")
 _FILES = {"/": ("page/view.html", "text/html"), "/view.css": ("page/view.css", "text/css"),
@@ -60,8 +62,7 @@ class Viewer(ThreadingHTTPServer):
             return {"runs": [run.state() for run in self.runs]}
         try:
             run = self.runs[int(query.get("run", "0"))]
-            start = max(0, int(query.get("start", "0")))
-            sample = int(query.get("sample", "0"))
+            start, sample = (max(0, min(int(query.get(name, "0")), _MOST)) for name in ("start", "sample"))
         except (ValueError, IndexError):
             return None
         if not run.ready or run.trouble:

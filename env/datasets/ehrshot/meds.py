@@ -26,6 +26,8 @@ from env.datasets.prediction.report import Baselines
 from env.errors import UserError
 from env.task import Task
 
+LICENCE = "data-use agreement of the MEDS extract"
+"""An extract does not say whose it is, and only that of the demo is known to be open."""
 SHARES = (0.5, 0.1, 0.4)
 CODE_SHARE = 0.15
 """Of rows in which a code occurs to become a feature of the reference models: real extracts have thousands of codes."""
@@ -73,7 +75,7 @@ def derive_tasks(events: pd.DataFrame, seed: int, folder: Path, progress: Progre
     problems = list(_problems(events, stays))
     report = Baselines(folder, progress, len(problems))
     report.notes = {"patients": len(patients), "stays": len(stays), **notes}
-    origin = Origin("ehrshot", "test", "official", "licence of the MEDS extract", "ehrshot-meds", seed, "meds")
+    origin = Origin("ehrshot", "test", "official", LICENCE, "ehrshot-meds", seed, "meds")
     for problem in problems:
         made = _problem(problem, events, folder)
         task = report.make(made, origin) if made is not None else None

@@ -26,6 +26,8 @@ from env.datasets.prediction.report import Baselines
 from env.errors import UserError
 from env.task import Task
 
+LICENCE = "data-use agreement of the ICU cohort's database"
+"""A cohort does not say whose it is, and all but those made of the demos are credentialed."""
 SHARES = (0.6, 0.1, 0.3)
 FACTS = ("age", "gender", "ethnicity", "admission_type", "first_careunit", "insurance")
 ENDINGS = (".parquet", ".csv", ".csv.gz")
@@ -198,7 +200,7 @@ def read_extract(source: Path) -> Cohort:
 
 
 def _tasks(cohort: Cohort, seed: int, folder: Path, report: Baselines) -> Iterator[Task]:
-    origin = Origin("mimic_extract", "test", "official", "licence of the ICU cohort", "mimic_extract-cohort", seed, cohort.name)
+    origin = Origin("mimic_extract", "test", "official", LICENCE, "mimic_extract-cohort", seed, cohort.name)
     for name, outcome in cohort.outcomes.items():
         problem = _problem(cohort, name, outcome, seed, folder)
         if problem is None:

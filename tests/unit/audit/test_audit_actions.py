@@ -31,6 +31,15 @@ def test_answers_that_are_no_plain_data_are_told_back(answer: str) -> None:
     str(refused.value).encode()  # the agent can be told
 
 
+@pytest.mark.parametrize("params", ['{"program":"\\ud83d"}', '{"files":["\\ud83d"]}', '{"answer":1,"\\ud83d":2}'])
+def test_text_that_no_file_can_hold_is_told_back(params: str) -> None:
+    """A trace with half of an emoji could not be written, which would end the whole run."""
+    with pytest.raises(ActionError, match="surrogate") as refused:
+        parse_action('{"action":"submit","params":' + params + "}")
+    assert refused.value.kind == "schema"
+    assert parse_action('{"action":"submit","params":{"program":"\\ud83d\\ude00"}}').params.program == "\U0001f600"
+
+
 @pytest.mark.parametrize("text", ['{"action":"\\ud800"}', '{"action":"submit","params":{"\\ud800":1}}',
                                   '{"action":"' + "x" * 9000 + '"}'])
 def test_refusals_are_short_valid_text(text: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from env.errors import UserError
-from medcopilot.cli import sample
+from medcopilot.cli import evaluate, sample
 from medcopilot.rollout.settings import SampleConfig
 from medcopilot.train.config import load_config
 
@@ -26,3 +26,12 @@ def test_a_file_and_options_do_not_mix(tmp_path: Path) -> None:
         sample.run(policy="expert")
     with pytest.raises(UserError, match=r"unknown key 'polcy': did you mean 'policy'"):
         sample.run(config_file=file, changes=["polcy=expert"])
+
+
+@pytest.mark.parametrize("words", [["medcalc=/tmp"], ["eicu=/tmp"], ["medcalcbench"], ["medcalcbench="]])
+@pytest.mark.parametrize("play", [lambda **given: sample.run(policy="expert", **given),
+                                  lambda **given: evaluate.run(checkpoint="expert", **given)])
+def test_a_source_of_no_dataset_is_refused_and_no_twin_is_played_in_its_stead(tmp_path: Path, play, words: list[str]) -> None:
+    with pytest.raises(UserError, match=r"--source: .*(is not among the datasets|is not DATASET=PATH)"):
+        play(out=tmp_path / "run", dataset=["medcalcbench"], source=words)
+    assert not (tmp_path / "run").exists()

@@ -64,6 +64,15 @@ def test_a_greedy_rollout_is_in_every_subset_and_never_mixed_with_the_drawn_ones
     assert alone.points[0].pass_at_k.value == pytest.approx((0 + 0.5 + 1) / 3)
 
 
+@pytest.mark.parametrize("printed", ["[" * 4000, "[" * 900 + "]" * 900, '{"a":' * 3000 + "1" + "}" * 3000])
+def test_what_a_program_prints_never_ends_the_evaluation(printed):
+    ran = Turn(reply="", action="code_execution", params={"code": "x"}, observation=printed, execution={"status": "ok"})
+    given = {"kind": "program", "program": "x", "language": "python"}
+    one, two, other = (make_trace(False, turns=[turn], submission=given)
+                       for turn in (ran, ran, ran.model_copy(update={"observation": printed + "\n2"})))
+    assert vote(one) == vote(two) != vote(other)
+
+
 def test_a_run_with_one_rollout_per_task_has_no_curve():
     assert scaling(columns(make_run(0.5))) is None
     assert scaling(columns([])) is None

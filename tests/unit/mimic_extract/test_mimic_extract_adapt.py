@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from env.agreement import restricted
 from env.datasets import BuildRequest, Built, get_dataset
 from env.datasets.mimic_extract.adapt import read_cohort
 from env.errors import UserError
@@ -52,6 +53,7 @@ def test_a_cohort_becomes_a_task_on_the_first_day(cohort: Path, tmp_path: Path) 
     built = build(cohort, tmp_path)
     task, = built.tasks("test")
     assert (task.template, task.category, task.slice) == ("mortality24_demo", "Mortality", "official")
+    assert restricted(task.licence), "nobody has said that this cohort is open"
     assert min(task.key.args["auroc"]) > 0.7
     report = json.loads((built.folder / "baselines.json").read_text())
     assert report["tasks"][0]["rows"] == {"train": 300, "tuning": 50, "test": 150}

@@ -33,6 +33,16 @@ def test_fields_that_an_endpoint_refuses_can_be_left_out():
     assert "seed" not in server.seen[0]
 
 
+def test_rollouts_are_told_apart_in_the_cache_by_a_seed_that_is_not_sent(tmp_path):
+    """They ask the same otherwise: sixteen rollouts would be one reply sixteen times."""
+    with serve((200, {}, GOOD)) as server:
+        policy = quick(server.url, omit=("seed",), cache=tmp_path / "cache.sqlite")
+        for seed in (1, 2, 2):
+            say(policy, Sampling(temperature=0.6, seed=seed))
+    assert len(server.seen) == 2
+    assert server.seen[0] == server.seen[1]
+
+
 def test_429_then_success():
     with serve((429, {"Retry-After": "0"}, "{}"), (200, {}, GOOD)) as server:
         assert say(quick(server.url)).text == "3"
@@ -156,6 +166,12 @@ def test_null_and_parts_are_text():
     with serve((200, {}, null), (200, {}, parts)) as server:
         assert say(quick(server.url)) == ChatReply(text="")
         assert say(quick(server.url)).text == "ab"
+
+
+def test_half_a_character_of_an_endpoint_does_not_break_the_record():
+    half = json.dumps({"choices": [{"message": {"content": "a \ud83d b"}}]})
+    with serve((200, {}, half)) as server:
+        assert say(quick(server.url)).text == "a ? b"
 
 
 def test_the_key_comes_from_the_environment_and_stays_out_of_records(monkeypatch):

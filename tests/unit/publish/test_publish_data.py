@@ -142,3 +142,16 @@ def test_without_a_name_nothing_is_sent(hub, tmp_path):
     assert done.exit_code == 0
     assert hub.requests == []
     assert (tmp_path / "sft.jsonl.publish" / "README.md").is_file()
+
+
+@pytest.mark.parametrize("out", ["rows", "other"])
+def test_a_folder_with_something_else_in_it_is_never_replaced(tmp_path, out):
+    """Also where the rows themselves lie in it."""
+    for name in ("rows", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "README.md").write_text("mine")
+    path = export(tmp_path / "rows" / "sft.jsonl", rows())
+    with pytest.raises(UserError, match="would be lost"):
+        stage_data(path, tmp_path / out, "x")
+    assert (tmp_path / out / "README.md").read_text() == "mine"
+    assert stage_data(path, tmp_path / "new", "x") == stage_data(path, tmp_path / "new", "x")

@@ -156,3 +156,6 @@ def test_curves_of_many_runs_are_told_apart_without_colour():
     assert [line.name for line in found.lines] == [f"run {i}" for i in range(8)]
     assert len({scaling._MARKS[line.style] for line in found.lines}) == 8
     assert scaling.runs_figure({"a": curve}, "best_at_k") is None
+    drawn = str(scaling.page_figure(scaling.runs_figure({r"A$\bad$": curve, "_b": curve}, "pass_at_k")))
+    assert r"A$\bad$" in drawn
+    assert "_b" in drawn.partition("aria-label")[2].partition(">")[2]

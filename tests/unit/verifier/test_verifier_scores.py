@@ -10,7 +10,7 @@ import pytest
 from env.errors import UserError
 from medcopilot.agent.render import ChatRenderer
 from medcopilot.runs import RunFolder
-from medcopilot.trace import Trace
+from medcopilot.trace import GradeRecord, Trace
 from medcopilot.train.model import CheckpointMeta, NanoShape, new_nano, save_checkpoint
 from medcopilot.verifier import Verifier, scores
 from medcopilot.verifier.score import VerifierRecord, write_record
@@ -57,6 +57,18 @@ def test_a_stopped_scoring_goes_on_behind_its_torn_line(run: Path, verifier: Pat
     assert scores_of(run, verifier, lambda done, total: told.append((done, total))) == pytest.approx(whole, abs=1e-6)
     assert told == [(5, 5)]
     assert len(path.read_text().splitlines()) == 12
+
+
+def test_an_episode_that_was_masked_first_is_scored_as_it_was_played(tmp_path: Path, verifier: Path, traces: list[Trace]) -> None:
+    played = traces[0]
+    masked = played.model_copy(update={"stop": "infrastructure", "turns": [], "tokens": None, "submission": None,
+                                       "grades": dict.fromkeys(played.grades, GradeRecord(score=None, label="infrastructure"))})
+    folder = RunFolder.create(tmp_path / "retried", {"policy": "nano"})
+    with folder.writer() as writer:
+        writer.write(masked)
+        writer.write(played)
+    (expected,) = Verifier.from_checkpoint(verifier, device="cpu").score([played])
+    assert scores_of(folder.path, verifier)[played.id] == pytest.approx(expected, abs=1e-6)
 
 
 def test_what_is_no_verifier_is_refused(run: Path, tmp_path: Path) -> None:
