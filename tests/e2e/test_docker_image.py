@@ -29,7 +29,7 @@ def run(*words, seconds=300, **options):
     return subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=False, **options)
 
 
-def inside(*words, options=BOXES, seconds=300):
+def inside(*words, options=BOXES, seconds=600):
     return run("docker", "run", "--rm", "--network", "none", *options, NAME, *words, seconds=seconds)
 
 
