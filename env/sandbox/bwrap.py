@@ -175,7 +175,8 @@ def _cure(said: str) -> str:
                 f"as root ({reason})")
     if _setting("/proc/sys/user/max_user_namespaces") == "0":
         return f"user namespaces are switched off: run `sysctl -w user.max_user_namespaces=15000` as root ({reason})"
-    if "permission" in said.lower() or "not permitted" in said.lower():
-        return ("namespaces are denied here, as in a container without the right to make them: start the container with "
-                f"`--security-opt seccomp=unconfined --cap-add SYS_ADMIN` ({reason})")
+    if any(word in said for word in ("ermission", "not permitted", "RTM_NEWADDR")):
+        return ("namespaces are denied here, as in a container without the right to make them: start the container as an ordinary "
+                "user (`--user 1000`) with `--security-opt seccomp=unconfined --security-opt systempaths=unconfined` and, where "
+                f"there is AppArmor, `--security-opt apparmor=unconfined` ({reason})")
     return f"bubblewrap does not work here: try `bwrap --ro-bind / / true` to see why ({reason})"
