@@ -28,7 +28,7 @@ ifeq ($(firstword $(MAKECMDGOALS)),study)
   endif
 endif
 
-.PHONY: help setup system packages demo test lint check bench study docs clean
+.PHONY: help setup system packages demo test lint check bench study docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -70,5 +70,8 @@ docs: ## the documentation as a site in site/; fails on a link that leads nowher
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
 	@echo "site/index.html"
 
+lock: setup ## renew the lock files of the CPU and GPU sets from pyproject.toml (UPGRADE=1: the newest versions that fit)
+	@.ci/lock
+
 clean: ## remove environments, logs and caches; data/ and runs/ stay
-	rm -rf .venv .venv-vllm .venv-docs .venv-inspect site logs .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-vllm .venv-docs .venv-inspect .venv-gpu .venv-lock site logs .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

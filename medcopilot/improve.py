@@ -225,7 +225,7 @@ def improve(config: ImproveConfig) -> Path:
             if step.file is not None:
                 atomic_write(step.file, step.text)
             steps.run_step(config.run / "steps", step.name, f"[{number}/{len(plan)}] {step.label}",
-                           lambda step=step: steps.call(step.words, config.threads, Path.cwd()))
+                           lambda step=step: steps.call(step.words, config.threads))
     return config.run / "checkpoints" / f"dpo-{config.rounds}"
 
 

@@ -22,9 +22,11 @@ from typing import Any
 from env.datasets import BuildRequest
 from env.errors import UserError
 from env.files import atomic_write
+from medcopilot import project
 from medcopilot.train.launch import end_with_launcher
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = project.checkout() or Path.cwd()
+"""The checkout; where medcopilot is installed, the folder in which the command was given."""
 DATASETS = ("mimic_iii", "medcalcbench")
 OPTIONS = {"mimic_iii": {"templates": "core"}, "medcalcbench": {"calculators": "core"}}
 """Choices of a dataset: 76 templates and 39 calculators are what a policy of two million parameters can learn, and what published
@@ -163,13 +165,13 @@ def command_words(*words: object) -> list[str]:
 
 def recipe(stage: str, threads: int, *overrides: str) -> None:
     """One training recipe with its nano settings, in a process of its own."""
-    words = recipe_words(stage, ROOT / "recipes" / "nano" / f"{stage}.yaml")
+    words = recipe_words(stage, project.shared() / "recipes" / "nano" / f"{stage}.yaml")
     call([*words, f"threads={threads}", "prepare=null", *overrides], threads)
 
 
 def recipe_words(stage: str, file: Path, launch: Sequence[str] = ()) -> list[str]:
     """The command of a training recipe. `launch`: the words before it, in place of this interpreter."""
-    return [*(launch or [sys.executable]), str(ROOT / "recipes" / f"{stage}.py"), "--config", str(file)]
+    return [*(launch or [sys.executable]), str(project.shared() / "recipes" / f"{stage}.py"), "--config", str(file)]
 
 
 def grpo(threads: int, builds: Mapping[str, BuildRequest], checkpoint: Path, *overrides: str) -> None:
@@ -183,7 +185,7 @@ def end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
-def call(words: Sequence[str], threads: int, cwd: Path = ROOT) -> None:
+def call(words: Sequence[str], threads: int) -> None:
     """One process, to its end.
 
     Raises:
@@ -192,7 +194,7 @@ def call(words: Sequence[str], threads: int, cwd: Path = ROOT) -> None:
     # PASSIVE: OpenMP threads that spin while they wait take the cores from sandboxes
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1",
                    "TOKENIZERS_PARALLELISM": "false"}
-    with subprocess.Popen(words, cwd=cwd, env=environment, pass_fds=_kept, preexec_fn=end_with_launcher) as process:
+    with subprocess.Popen(words, env=environment, pass_fds=_kept, preexec_fn=end_with_launcher) as process:
         try:
             code = process.wait()
         except BaseException:  # whoever stops us means the step, too

@@ -9,9 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from medcopilot import __version__
 from medcopilot.cli import (
     ask,
     bench,
@@ -24,6 +26,7 @@ from medcopilot.cli import (
     leaderboard,
     plan,
     publish,
+    recipes,
     report,
     sample,
     sandbox,
@@ -35,9 +38,10 @@ from medcopilot.cli import (
 )
 
 app = typer.Typer(name="medcopilot", no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False,
-                  help="Gym, training and evaluation of code-writing medical agents. Start with `make demo`.")
-for command in (validate, sample, export, evaluate, compare, leaderboard, plan, report, view, inspect_logs, watch, ask, serve,
-                publish, clean):
+                  help="Gym, training and evaluation of code-writing medical agents. Start with `medcopilot tasks`, in "
+                       "a checkout with `make demo`.")
+for command in (validate, sample, export, evaluate, compare, leaderboard, plan, recipes, report, view, inspect_logs, watch, ask,
+                serve, publish, clean):
     app.command(name=command.NAME)(command.run)
 app.add_typer(data.app, name="data")
 app.add_typer(tasks.app, name="tasks")
@@ -48,6 +52,19 @@ app.add_typer(sandbox.app, name="sandbox")
 _PLACES = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
            errno.ELOOP, errno.EDQUOT}
 """What is wrong with a path that somebody gave, or with the rights on it."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"medcopilot {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="say the version and stop")] = False,
+) -> None:
+    """What stands before a command."""
 
 
 def main() -> None:

@@ -25,9 +25,9 @@ def build() -> None:
 
 @app.command("packages")
 def packages(
-    names: Annotated[list[str] | None, typer.Argument(help="bio, plots, survival; default: all of them")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="bio, survival, plots, oncoprint; default: all of them")] = None,
 ) -> None:
-    """Install package sets for boxes, at the versions of their locks, beside this environment.
+    """Install package sets for boxes, at the versions of their locks, beside this environment's own packages.
 
     `medcopilot sandbox packages survival` adds lifelines. Boxes see a set only where a dataset asks for it.
     """

@@ -67,7 +67,7 @@ def read_weights(folder: Path, form: Form) -> dict[str, torch.Tensor]:
         found = readers[form](folder)
     except ImportError:
         raise UserError(f"{folder}: these are ZeRO shards, and DeepSpeed is not installed: pip install -r "
-                        "requirements/deepspeed.txt") from None
+                        "requirements/deepspeed.txt, or `DS_BUILD_OPS=0 pip install --no-build-isolation deepspeed`") from None
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, AssertionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{folder}: the shards cannot be put together ({reason}): copy the whole folder again, or take an older "

@@ -1,8 +1,8 @@
 """Inputs that a recipe makes for itself: the nano recipes start from an empty checkout.
 
-Promises: where an input that lies in the demo's folder is missing, `make demo` is run up to the step that makes it (minutes, once;
-it resumes, and `make demo` goes on from there); inputs elsewhere are never made. Of several processes one does it and the others
-wait.
+Promises: where an input that lies in the demo's folder is missing, the demo (`make demo`) is run up to the step that makes it
+(minutes, once; it resumes, and a later demo goes on from there); inputs elsewhere are never made. Of several processes one does it
+and the others wait.
 Does not cover: what the steps are (`medcopilot.demo`).
 """
 
@@ -41,7 +41,7 @@ def make_inputs(config: StageConfig) -> None:
         missing = list(_missing(config, wanted.out))
         if not missing:
             return
-        print(f"{config.name}: {missing[0]} is not there yet: `make demo` up to its step '{wanted.until}' makes it (once)",
+        print(f"{config.name}: {missing[0]} is not there yet: the demo up to its step '{wanted.until}' makes it (once)",
               file=sys.stderr, flush=True)
         words = [sys.executable, "-m", "medcopilot.demo", "--out", str(wanted.out), "--scale", wanted.scale,
                  "--until", wanted.until]

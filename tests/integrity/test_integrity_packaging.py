@@ -1,29 +1,25 @@
-"""What is installed is what is written: packages, package data, lock file, licence."""
+"""What is installed is what is written: packages, package data, recipes, licence."""
 
 from __future__ import annotations
 
 import importlib
-import re
 import subprocess
 import tomllib
 from importlib import metadata
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.version import Version
+from typer.testing import CliRunner
 
 import medcopilot
+from env.errors import UserError
+from medcopilot import project
+from medcopilot.cli.main import app
+from medcopilot.project import FOLDERS, checkout, shared
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = ("medcopilot", "env", "rewards")
-
-
-def lock() -> dict[str, str]:
-    lines = [line for name in ("cpu.txt", "deepspeed.txt") for line in (ROOT / "requirements" / name).read_text().splitlines()]
-    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
-    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -59,23 +55,40 @@ def test_the_version_is_said_once():
     assert getattr(medcopilot, "__version__", PROJECT["project"]["version"]) == PROJECT["project"]["version"]
 
 
-@pytest.mark.parametrize("text", [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["dev"]])
-def test_the_lock_file_satisfies_the_declared_bounds(text):
-    requirement = Requirement(text)
-    name = re.sub(r"[-_.]+", "-", requirement.name).lower()
-    assert requirement.specifier.contains(Version(lock()[name]))
+def test_everything_shared_is_packaged():
+    data_files = PROJECT["tool"]["setuptools"]["data-files"]
+    covered = {path for patterns in data_files.values() for pattern in patterns for path in ROOT.glob(pattern)}
+    there = {path for folder in FOLDERS for path in (ROOT / folder).rglob("*")
+             if path.is_file() and "__pycache__" not in path.parts}
+    assert sorted(str(path.relative_to(ROOT)) for path in there ^ covered) == []
+    for place, patterns in data_files.items():
+        assert {f"share/medcopilot/{Path(pattern).parent}" for pattern in patterns} == {place}
 
 
-def test_the_environment_is_the_locked_one():
-    def public(name):
-        return metadata.version(name).partition("+")[0]
-
-    different = {name: (public(name), pin) for name, pin in lock().items() if public(name) != pin}
-    assert different == {}
+def test_shared_files_are_the_checkouts_own_here():
+    assert checkout() == shared() == ROOT
 
 
-def test_torch_is_pinned_for_every_index():
-    assert "+" not in lock()["torch"]
+def test_an_installation_without_them_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(project, "checkout", lambda: None)
+    monkeypatch.setattr(metadata, "files", lambda name: [])
+    with pytest.raises(UserError, match="came without its recipes"):
+        shared()
+
+
+def test_the_version_is_an_option():
+    said = CliRunner().invoke(app, ["--version"])
+    assert (said.exit_code, said.output) == (0, f"medcopilot {medcopilot.__version__}\n")
+
+
+def test_recipes_are_copied_once(tmp_path):
+    assert CliRunner().invoke(app, ["recipes", "--out", str(tmp_path)]).exit_code == 0
+    assert (tmp_path / "recipes/nano/sft.yaml").read_bytes() == (ROOT / "recipes/nano/sft.yaml").read_bytes()
+    again = CliRunner().invoke(app, ["recipes", "--out", str(tmp_path)])
+    assert isinstance(again.exception, UserError)
+    assert "is there already" in str(again.exception)
+    listed = CliRunner().invoke(app, ["recipes"]).output.splitlines()
+    assert listed == [str(path) for path in sorted((ROOT / "recipes").glob("*/*.yaml"))]
 
 
 def test_the_licence_is_apache_2():

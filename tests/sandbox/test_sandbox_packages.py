@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -83,11 +84,43 @@ def test_a_set_that_is_not_there_is_refused_with_the_cure(backend: WorkerBackend
     with pytest.raises(UserError, match="does not exist: use bio, survival, plots, oncoprint"):
         backend.open(BoxSpec(packages=("biology",)))
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(UserError, match=r"run `medcopilot sandbox packages bio`"):
         backend.open(BoxSpec(packages=("bio",)))
     (tmp_path / "packages" / "bio").mkdir(parents=True)
     (tmp_path / "packages" / "bio" / ".lock").write_text("of an older lock")
     assert not packages.is_installed("bio")
+
+
+def test_without_an_environment_of_ones_own_a_set_lies_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = []
+
+    def pip(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        (Path(command[command.index("--target") + 1]) / "Bio").mkdir()
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", pip)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "system"))
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path / "system"))
+    place = packages.install("bio")
+    assert place.parent == tmp_path / "cache" / "medcopilot" / "packages"
+    assert packages.site_folders(["bio"]) == (str(place),)
+    assert (place / "Bio").is_dir()
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path))  # a virtual environment takes what the user has already
+    assert packages.install("bio") == place
+    (tmp_path / "system").mkdir()
+    assert packages.install("plots") == tmp_path / "system" / "packages" / "plots"
+    assert len(asked) == 2
+
+
+def test_an_environment_without_pip_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="-m ensurepip"):
+        packages.install("bio")
 
 
 def test_locks_pin_every_package() -> None:

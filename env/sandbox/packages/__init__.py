@@ -1,14 +1,16 @@
 """Package sets: what programs of a task family can import beside the base set, at locked versions.
 
-Promises: the base set is the environment that runs us. Every other set is a folder of its own, `<environment>/packages/<set>`,
-which only boxes that ask for it see, before the base set on their path: a set may hold another version of a package than the base
-(lifelines wants pandas 2). A set is there completely, at its lock's versions, or not at all.
+Promises: the base set is the environment that runs us. Every other set is a folder of its own, which only boxes that ask for it
+see, before the base set on their path: a set may hold another version of a package than the base (lifelines wants pandas 2). A set
+is there completely, at its lock's versions, or not at all. It lies in `packages/` of our virtual environment; where that belongs to
+others, or there is none, in the user's cache folder.
 Does not cover: what a set's packages need of the base set; the lock files say so.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -45,13 +47,27 @@ def pins(name: str) -> dict[str, str]:
 
 def folder(name: str) -> Path:
     """Where a set lies, or would."""
-    return Path(sys.prefix) / "packages" / name
+    ours, cached = Path(sys.prefix) / "packages" / name, cache_root() / "packages" / f"{name}-{_digest(name)[:12]}"
+    if _is_complete(ours, name):
+        return ours
+    may_write = sys.prefix != sys.base_prefix and os.access(sys.prefix, os.W_OK)
+    return ours if may_write and not _is_complete(cached, name) else cached
+
+
+def cache_root() -> Path:
+    """The user's cache folder for us: `$XDG_CACHE_HOME/medcopilot`, else `~/.cache/medcopilot`."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(named) if os.path.isabs(named) else Path.home() / ".cache") / "medcopilot"
 
 
 def is_installed(name: str) -> bool:
     """True when it is there at the versions of its lock."""
+    return _is_complete(folder(name), name)
+
+
+def _is_complete(place: Path, name: str) -> bool:
     try:
-        return (folder(name) / _MARK).read_text() == _digest(name)
+        return (place / _MARK).read_text() == _digest(name)
     except OSError:
         return False
 
@@ -76,11 +92,14 @@ def install(name: str) -> Path:
     """Install a set with pip, at the versions of its lock; where it is there already, nothing happens.
 
     Raises:
-        UserError: pip failed; the message holds its last line.
+        UserError: pip failed, the message holds its last line; or there is no pip.
     """
     text, place = lock_text(name), folder(name)
     if is_installed(name):
         return place
+    if importlib.util.find_spec("pip") is None:  # as in environments that uv makes
+        raise UserError(f"package set {name!r} could not be installed: this environment has no pip: run `{sys.executable} -m "
+                        "ensurepip` and repeat the command")
     partial = place.with_name(f"{name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -93,8 +112,9 @@ def install(name: str) -> Path:
             said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
             raise UserError(f"package set {name!r} could not be installed: {said}")
         (partial / _MARK).write_text(_digest(name))
-        shutil.rmtree(place, ignore_errors=True)
-        partial.rename(place)
+        if not _is_complete(place, name):  # another process may have been quicker, and boxes may look into its folder
+            shutil.rmtree(place, ignore_errors=True)
+            partial.rename(place)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return place

@@ -109,7 +109,7 @@ def test_finished_steps_are_not_done_again_and_rounds_can_be_added(body: dict[st
     done: list[list[str]] = []
     failing = "dpo-1-sample"
 
-    def call(words: list[str], threads: int, cwd: Path) -> None:
+    def call(words: list[str], threads: int) -> None:
         if any(failing in word for word in words if failing):
             raise UserError("stopped")
         done.append(words)
