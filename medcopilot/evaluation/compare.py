@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from medcopilot.evaluation.columns import Columns, columns
-from medcopilot.evaluation.intervals import RESAMPLES, mcnemar_exact, paired_cluster_bootstrap
+from medcopilot.evaluation.intervals import RESAMPLES, mcnemar_exact, open_ended, paired_cluster_bootstrap
 from medcopilot.evaluation.suites import SUITES
 from medcopilot.trace import Trace
 
@@ -79,7 +79,8 @@ def difference(a: Columns, b: Columns, *, resamples: int = RESAMPLES, seed: int 
         return Difference(tasks=0, clusters=0, left_out=left_out, a=None, b=None, difference=None, ci_low=None, ci_high=None,
                           separated=False, only_a=0, only_b=0, mcnemar_p=None)
     labels = clusters[at_a]
-    interval = paired_cluster_bootstrap(mean_a[at_a], mean_b[at_b], labels, resamples=resamples, seed=seed)
+    drawn = paired_cluster_bootstrap(mean_a[at_a], mean_b[at_b], labels, resamples=resamples, seed=seed)
+    interval = open_ended(drawn, len(np.unique(labels)), -1.0, 1.0)
     test = mcnemar_exact(first_a[at_a], first_b[at_b])
     low, high = (None if isnan(bound) else bound for bound in interval[1:])
     return Difference(tasks=len(shared), clusters=len(np.unique(labels)), left_out=left_out, a=float(mean_a[at_a].mean()),

@@ -18,6 +18,7 @@ from scipy.stats import binom, norm
 
 RESAMPLES = 2000
 LEVEL = 0.95
+_NO_WIDTH = 1e-9
 _CHUNK = 4_000_000  # entries of the resampling matrix held at once (32 MB)
 _DRAWN = 500_000  # clusters drawn one by one at once: the counts then stay in a processor's cache
 _KINDS_PER_CLUSTER, _FEW = 16, 500  # a multinomial of fewer parts than this is the faster draw
@@ -122,13 +123,25 @@ def mcnemar_exact(a: ArrayLike, b: ArrayLike) -> McNemar:
     return McNemar(only_a, only_b, p_value)
 
 
+def open_ended(found: Interval, clusters: int, lowest: float, highest: float, level: float = LEVEL) -> Interval:
+    """The interval; where all clusters are alike, so that drawing them again gives no width, what a share of unseen clusters as
+    large as Wilson's bound leaves open could make of the mean, if they lay at the ends of the scale. For a rate of 0 or 1 that is
+    Wilson's interval with n = clusters; two tasks that are both better are not a difference that excludes 0.
+    """
+    if not clusters or not found.high - found.low < _NO_WIDTH:  # also where there are no bounds, which are NaN
+        return found
+    rest = 1.0 - wilson(clusters, clusters, level).low
+    return Interval(found.estimate, found.low - rest * (found.low - lowest), found.high + rest * (highest - found.high))
+
+
 def cluster_bootstrap_table(values: ArrayLike, clusters: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0,
-                            level: float = LEVEL) -> list[Interval]:
+                            level: float = LEVEL, scale: tuple[float, float] | None = None) -> list[Interval]:
     """`cluster_bootstrap` of several measures of the same tasks at once: every resample draws the same clusters for all of them.
 
     Args:
         values: shape (T, M), NaN where a measure is not defined for a task: it then counts in neither sum nor size.
         clusters: shape (T,).
+        scale: between which values all measures lie, for `open_ended`; None: bounds as they are drawn.
 
     Returns:
         M intervals; bounds are NaN where a measure has values in fewer than two clusters.
@@ -152,7 +165,8 @@ def cluster_bootstrap_table(values: ArrayLike, clusters: ArrayLike, *, resamples
             found.append(Interval(estimate, nan, nan))
             continue
         low, high = np.quantile(totals[drawn, j] / totals[drawn, m + j], [0.5 - level / 2, 0.5 + level / 2])
-        found.append(Interval(estimate, float(low), float(high)))
+        drawn_here = Interval(estimate, float(low), float(high))
+        found.append(open_ended(drawn_here, np.count_nonzero(size), *scale, level) if scale else drawn_here)
     return found
 
 

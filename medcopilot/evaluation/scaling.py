@@ -158,7 +158,7 @@ def scaling_gain(a: Columns, b: Columns, scores_a: Mapping[str, float] | None = 
         one, two = task_values(first[scheme].part, ks, scores_a, scheme), task_values(second[scheme].part, ks, scores_b, scheme)
         _, at_a, at_b = np.intersect1d(one.tasks, two.tasks, assume_unique=True, return_indices=True)
         table = two.table[at_b] - one.table[at_a]
-        found = _intervals(table, one.clusters[at_a], resamples, seed)
+        found = _intervals(table, one.clusters[at_a], resamples, seed, (-1.0, 1.0))
         gains += [Gain(scheme=scheme, k=k, tasks=int((~np.isnan(table[:, 0, i])).sum()),
                        **{name: estimate(found[name][i]) for name in MEASURES[:3]})
                   for i, k in enumerate(ks) if estimate(found["pass_at_k"][i])]
@@ -244,10 +244,12 @@ def _curve(pool: _Pool, scores: Mapping[str, float] | None, resamples: int, seed
                  rollouts_min=int(values.rollouts.min()), rollouts_max=int(values.rollouts.max()), points=points)
 
 
-def _intervals(table: NDArray[np.float64], clusters: NDArray[np.int64], resamples: int, seed: int) -> dict[str, list[Interval]]:
+def _intervals(table: NDArray[np.float64], clusters: NDArray[np.int64], resamples: int, seed: int,
+               scale: tuple[float, float] = (0.0, 1.0)) -> dict[str, list[Interval]]:
     """One interval per measure and K, from the same resamples."""
     width = table.shape[2]
-    flat = cluster_bootstrap_table(table.reshape(len(table), len(MEASURES) * width), clusters, resamples=resamples, seed=seed)
+    flat = cluster_bootstrap_table(table.reshape(len(table), len(MEASURES) * width), clusters, resamples=resamples, seed=seed,
+                                   scale=scale)
     return {name: flat[i * width : (i + 1) * width] for i, name in enumerate(MEASURES)}
 
 

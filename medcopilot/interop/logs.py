@@ -85,7 +85,7 @@ def eval_log(run: RunFolder, dataset: str, traces: list[Trace]) -> EvalLog:
     policy = traces[0].policy
     step = EvalPlanStep(solver="medcopilot/play_episode", params={"dataset": dataset}, params_passed={"dataset": dataset})
     log = EvalLog(
-        status="success", eval=_spec(run, dataset, traces), plan=EvalPlan(steps=[step], config=_sampling(run.config)),
+        status="success", eval=_spec(run, dataset, traces), plan=EvalPlan(steps=[step], config=_sampling(run.config, traces)),
         stats=EvalStats(started_at=moment(started), completed_at=moment(ended),
                         model_usage={policy: sum(usage, ModelUsage())} if usage else {}), samples=samples)
     recompute_metrics(log)
@@ -111,14 +111,18 @@ def _spec(run: RunFolder, dataset: str, traces: list[Trace]) -> EvalSpec:
     return EvalSpec(
         created=moment(min(trace.started for trace in traces)), eval_id=made[:22], run_id=digest[:22],
         task_id=made[:22], task=f"medcopilot/{dataset}", task_registry_name=f"medcopilot/{dataset}", task_args=_plain(config),
-        model=policy, model_generate_config=_sampling(config), dataset=EvalDataset(name=dataset, samples=len(ids), sample_ids=ids),
+        model=policy, model_generate_config=_sampling(config, traces),
+        dataset=EvalDataset(name=dataset, samples=len(ids), sample_ids=ids),
         config={"epochs": max(trace.sample for trace in traces) + 1, "epochs_reducer": ["mean"]}, metadata=about,
         scorers=[{"name": name, "metrics": _METRICS} for name in ("strict", "paper")],
         packages={"inspect_ai": metadata.version("inspect_ai"), "medcopilot": __version__})
 
 
-def _sampling(config: dict[str, Any]) -> GenerateConfig:
-    return GenerateConfig(temperature=config.get("temperature"), top_p=config.get("top_p"), seed=config.get("seed"))
+def _sampling(config: dict[str, Any], traces: list[Trace]) -> GenerateConfig:
+    """The temperature at which all were sampled; none where there are several (each sample's own stands beside it): the setting
+    is that of all rollouts but the first."""
+    used = {trace.temperature for trace in traces}
+    return GenerateConfig(temperature=used.pop() if len(used) == 1 else None, top_p=config.get("top_p"), seed=config.get("seed"))
 
 
 def _plain(config: dict[str, Any]) -> dict[str, Any]:

@@ -122,6 +122,9 @@ def _warnings(runs: Mapping[str, Columns], found: Mapping[str, Difference]) -> l
     if uneven := sum(pair.left_out > 0 for pair in found.values()):
         said.append(f"Not all runs have graded the same tasks: {uneven} of {len(found)} pairs leave some out; compare rates across "
                     "rows with care.")
+    warm = [f"{name} T = {cols.temperature[0]:g}" for name, cols in runs.items() if len(cols) and cols.temperature[0] > 0]
+    if warm:
+        said.append(f"Not greedy, but at the lowest temperature that was sampled: {', '.join(warm)}.")
     protocols = {protocol for cols in runs.values() for protocol in cols.protocol.tolist()}
     if len(protocols) > 1:
         said.append(f"Protocols differ ({', '.join(sorted(protocols))}): protocol paper ends at the first correct execution, which "

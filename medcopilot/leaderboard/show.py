@@ -65,7 +65,7 @@ def write(board: Board, out: Path) -> None:
 def print_board(board: Board, file: TextIO | None = None) -> None:
     """On the terminal."""
     screen = console(file)
-    table = _table("Leaderboard (strict, greedy; rows that cannot be told apart share a rank)", _HEAD, 2)
+    table = _table("Leaderboard (strict, lowest temperature of each run; rows that cannot be told apart share a rank)", _HEAD, 2)
     for row in cells(board):
         table.add_row(*row)
     show(screen, [table])

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from medcopilot.agent.profiles import view_for
-from medcopilot.prices import load_prices
+from medcopilot.prices import load_prices, price_of
 from medcopilot.rollout.sample import all_jobs
 from medcopilot.rollout.settings import SampleConfig, build_all, policy_of
 from medcopilot.runs import RunFolder
@@ -49,7 +49,7 @@ def estimate(config: SampleConfig, root: Path | None = None) -> dict[str, Any]:
     sampled = _mean([row["tokens"] for row in rows])
     prompt = _mean(seen)
     seconds = _mean([row["seconds"] for row in rows])
-    price = load_prices(config.prices).get(str(policy.describe().get("model", policy.name)))
+    price = price_of(load_prices(config.prices), policy.name)
     cost = price.of(round(prompt), round(sampled)) if price and prompt is not None and sampled is not None else None
     return {
         "episodes": len(jobs), "done": len(jobs) - len(owed), "owed": len(owed), "from_traces": len(rows),

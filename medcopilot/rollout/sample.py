@@ -21,7 +21,7 @@ from env.sandbox import open_backend
 from medcopilot import __version__
 from medcopilot.code_record import code_record
 from medcopilot.policies.base import Policy
-from medcopilot.prices import Price, load_prices
+from medcopilot.prices import Price, load_prices, price_of
 from medcopilot.rollout.backends import WorkerDied, play_joblib, play_ray
 from medcopilot.rollout.jobs import Job
 from medcopilot.rollout.settings import OPERATIONAL, SampleConfig, build_all, choose_tasks, policy_of
@@ -47,11 +47,12 @@ def sample_run(
     policy = policy or policy_of(config, builts)
     run = open_run(config, builts, policy)
     jobs = list(all_jobs(config, builts))
+    meter = None
     with run.alone():
         for deaths in range(_DEATHS + 1):
             done = run.done()
             owed = [job for job in jobs if job.trace_id(policy.name, config.protocol) not in done]
-            meter = Meter(config, policy, run, len(done), len(owed), progress)
+            meter = Meter(config, policy, run, len(done), len(owed), progress, meter)
             try:
                 _play(config, builts, root, policy, run, owed, meter)
                 break
@@ -113,14 +114,19 @@ def _play(config: SampleConfig, builts: dict[str, Built], root: Path | None, pol
 class Meter:
     """Counts traces as they end, tells `progress` about twice a second, and says when the budget is used up."""
 
-    def __init__(self, config: SampleConfig, policy: Policy, run: RunFolder, before: int, owed: int, progress: Progress) -> None:
+    def __init__(self, config: SampleConfig, policy: Policy, run: RunFolder, before: int, owed: int, progress: Progress,
+                 earlier: Meter | None = None) -> None:
+        """`earlier`: of the same call, before a worker died; what it counted is used up."""
         self._config, self._run, self._before, self._owed, self._progress = config, run, before, owed, progress
-        self._price: Price | None = load_prices(config.prices).get(str(policy.describe().get("model", policy.name)))
+        self._price: Price | None = price_of(load_prices(config.prices), policy.name)
         if config.max_cost is not None and self._price is None:
             raise UserError(f"max_cost: no price of {policy.name} is known: put it into the file of prices")
         self._count = self._success = self._graded = self._failed = self._tokens = 0
         self._cost = 0.0
         self._start, self._told = time.monotonic(), 0.0
+        self._began = self._start
+        if earlier is not None:
+            self._tokens, self._cost, self._began = earlier._tokens, earlier._cost, earlier._began
 
     def count(self, played: Played) -> None:
         """One trace more."""
@@ -156,7 +162,7 @@ class Meter:
     def over(self) -> str:
         """Which budget is used up; empty while none is."""
         config = self._config
-        used = {"max_seconds": time.monotonic() - self._start, "max_tokens": self._tokens, "max_cost": self._cost}
+        used = {"max_seconds": time.monotonic() - self._began, "max_tokens": self._tokens, "max_cost": self._cost}
         return next((name for name, value in used.items()
                      if (limit := getattr(config, name)) is not None and value >= limit), "")
 

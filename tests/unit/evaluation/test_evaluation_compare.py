@@ -30,6 +30,17 @@ def test_several_samples_of_a_task_count_as_their_mean():
     assert (found.only_a, found.only_b) == (1, 0)  # first samples
 
 
+@pytest.mark.parametrize(("tasks", "separated"), [(2, False), (3, False), (40, True)])
+def test_a_handful_of_tasks_that_all_change_alike_is_no_proof(tasks, separated):
+    """Drawing two clusters that are alike again and again has no width, and proves nothing."""
+    names = [f"task {i}" for i in range(tasks)]
+    found = compare(run_of(dict.fromkeys(names, False)), run_of(dict.fromkeys(names, True))).overall
+    assert (found.difference, found.ci_high, found.separated) == (1.0, 1.0, separated)
+    same = compare(run_of(dict.fromkeys(names, True)), run_of(dict.fromkeys(names, True))).overall
+    assert same.ci_low == pytest.approx(-same.ci_high)
+    assert 0 < same.ci_high < 0.7
+
+
 def test_a_real_gain_is_separated_and_no_gain_is_not():
     weak, strong = make_run(0.3, tasks=300), make_run(0.6, tasks=300)
     found = compare(weak, strong)

@@ -14,7 +14,7 @@ from env.errors import UserError
 from medcopilot.evaluation.answers import NONE, canonical, read_submission
 from medcopilot.evaluation.columns import columns
 from medcopilot.evaluation.compare import compare
-from medcopilot.evaluation.intervals import cluster_bootstrap, cluster_bootstrap_table
+from medcopilot.evaluation.intervals import cluster_bootstrap, cluster_bootstrap_table, wilson
 from medcopilot.evaluation.protocols import inflation, protocol_pairs
 from medcopilot.evaluation.scaling import scaling, scaling_gain
 from medcopilot.evaluation.suites import SUITES, suites
@@ -44,6 +44,13 @@ def test_a_curve_by_hand():
     assert (two.pass_at_k.value, two.best_at_k.value, two.regret.value) == (0.5, 0.0, 0.5)  # the verifier likes the wrong one
     assert (two.majority_at_k.value, two.random.value) == (0.25, 0.25)  # a tie, shared
     json.dumps(found.model_dump(), allow_nan=False)
+
+
+def test_a_curve_on_the_ceiling_keeps_the_interval_that_a_plain_rate_has():
+    traces = [trace for task in range(12) for trace in rollouts(f"t{task}", [True, True])]
+    found = scaling(columns(traces)).overall[0].points[1].pass_at_k
+    low = wilson(12, 12).low
+    assert (found.value, found.ci_low, found.ci_high) == (1.0, pytest.approx(low), 1.0)
 
 
 def test_tasks_with_too_few_rollouts_are_left_out_and_counted():

@@ -87,6 +87,15 @@ def test_the_log_says_what_the_traces_say(write_run, tmp_path):
     assert log.samples[1].metadata["error_class"] == "wrong_rows"
 
 
+@pytest.mark.parametrize(("temperatures", "said"), [((0.0, 0.0), 0.0), ((0.0, 0.6), None), ((0.6, 0.6), 0.6)])
+def test_a_log_names_the_temperature_at_which_its_rollouts_were_sampled(write_run, tmp_path, temperatures, said):
+    """The setting alone is that of all rollouts but the first, so that a greedy run would pass for one at 0.6."""
+    run = write_run(*(a_trace(1, sample=number, temperature=value) for number, value in enumerate(temperatures)))
+    (written,) = export_run(run, tmp_path / "logs")
+    log = read_eval_log(str(written.path))
+    assert log.eval.model_generate_config.temperature == log.plan.config.temperature == said
+
+
 def test_each_turn_is_a_model_call_and_an_action(write_run, tmp_path):
     (written,) = export_run(write_run(a_trace(1)), tmp_path / "logs", "json")
     events = read_eval_log(str(written.path), resolve_attachments="full").samples[0].events

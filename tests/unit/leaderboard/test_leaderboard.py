@@ -40,6 +40,14 @@ def test_only_the_greedy_rollouts_count():
     assert board.rows[0].rate.strict.value > 0.7
 
 
+def test_a_run_without_greedy_rollouts_is_not_called_greedy():
+    runs = {"a": columns(make_run(0.5, tasks=20)), "b": columns(make_run(0.5, tasks=20, temperature=0.6))}
+    board = make_board(runs, resamples=200)
+    assert [note for note in board.notes if "Not greedy" in note] == [
+        "Not greedy, but at the lowest temperature that was sampled: b T = 0.6."]
+    assert "greedy" not in page(make_board({"b": runs["b"]}, resamples=200)).replace("Not greedy", "")
+
+
 def test_other_tasks_and_another_protocol_are_said():
     runs = {"a": columns(make_run(0.5, tasks=60)), "b": columns(make_run(0.5, tasks=80, protocol="paper"))}
     board = make_board(runs, resamples=200)

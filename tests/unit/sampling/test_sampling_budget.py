@@ -56,6 +56,21 @@ def test_a_run_stops_at_the_budget_that_is_reached_first(tmp_path):
     assert told[0][2]["stopped"] == ""
 
 
+def test_what_was_used_before_a_worker_died_stays_used(tmp_path):
+    config = a_config(tmp_path, max_tokens=1_000)
+    first = a_meter(config, [])
+    for _ in range(6):
+        first.count(PLAYED)
+    second = Meter(config, Endpoint(), RunFolder.create(config.out, {}), 6, 4, lambda *_: None, first)
+    assert len([second.count(PLAYED) for _ in second.while_it_lasts(list(range(10)))]) == 4
+
+
+def test_a_price_is_found_under_the_policys_whole_name_too(tmp_path):
+    """As in reports and leaderboards."""
+    (tmp_path / "prices.yaml").write_text("'openai:m': {input: 100, output: 1000}\n")
+    a_meter(a_config(tmp_path, max_cost=0.5, prices=tmp_path / "prices.yaml"), [])
+
+
 def test_tokens_alone_need_no_price(tmp_path):
     meter = a_meter(a_config(tmp_path, max_tokens=250), [])
     assert len([meter.count(PLAYED) for _ in meter.while_it_lasts(list(range(10)))]) == 3
