@@ -97,7 +97,7 @@ def _lines(found: Plan, assumed: Assumptions) -> list[str]:
         steps = f"{found.steps:,.0f} steps, " if found.seconds is not None and found.steps is not None else ""
         lines.append(f"time: {steps}{found.hours:.1f} hours ({hours_text(found)})")
     if load.rollouts is not None and found.sequences is not None:
-        lines.append(f"engine: room for {found.sequences:.0f} sequences of {load.engine.context if load.engine else 0:,} tokens")
+        lines.append(f"engine: room for {int(found.sequences)} sequences of {load.engine.context if load.engine else 0:,} tokens")
     if load.lengths.source == "assumed":
         rows = f"{load.lengths.rows:,.0f} rows, " if load.lengths.rows else ""
         lines.append(f"assumed: {rows}{load.lengths.mean:,.0f} tokens a trajectory ({load.lengths.scored:.0%} sampled), "

@@ -64,6 +64,7 @@ def read_stage(name: str, source: Source, per_kind: int, seed: int) -> Stage:
     everything = columns(watched())
     if not len(everything):
         raise UserError(f"{folders[0] if folders else name}: no traces there: run `medcopilot sample` first")
+    picker.forget(set(everything.id[everything.graded].tolist()))
     lowest = float(everything.temperature.min())
     cool = everything.where(everything.temperature == lowest)
     hotter = {f"{value:g}": everything.where(everything.temperature == value)

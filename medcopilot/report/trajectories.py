@@ -65,6 +65,13 @@ class Picker:
         else:
             heapq.heapreplace(kept, entry)
 
+    def forget(self, played: set[str]) -> None:
+        """Drop attempts that were masked and then played again. `played`: ids of the graded episodes."""
+        for (_, outcome), kept in self._kept.items():
+            if outcome == "ungraded":
+                kept[:] = [entry for entry in kept if entry[1] not in played]
+                heapq.heapify(kept)
+
     def kept(self) -> dict[tuple[str, str], list[Trace | Place]]:
         """(dataset, outcome) -> traces, or where they lie, best first."""
         return {key: [trace for _, _, trace in sorted(entries, key=lambda entry: entry[:2], reverse=True)]

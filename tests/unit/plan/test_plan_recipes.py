@@ -13,7 +13,7 @@ from medcopilot.plan.assumptions import Assumptions
 from medcopilot.plan.estimate import Hardware, hardware_of, plan
 from medcopilot.plan.recipe import STAGES, class_of, read_recipe, word_of
 from medcopilot.plan.search import suggestions
-from medcopilot.plan.show import hours_text
+from medcopilot.plan.show import hours_text, tell
 from medcopilot.train.recipe import run_recipe
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -136,3 +136,10 @@ def test_bad_input_is_one_sentence(words: tuple[str, ...], said: str) -> None:
     error = command(str(SEVEN / "sft.yaml"), *words).exception
     assert isinstance(error, UserError)
     assert said in str(error)
+
+
+def test_a_part_of_a_sequence_is_no_room(capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = read_recipe(SEVEN / "grpo.yaml")
+    made = plan(recipe, hardware_of(recipe, "h100", 8))
+    tell(made._replace(sequences=8.9), Assumptions())
+    assert "room for 8 sequences of 32,768 tokens" in " ".join(capsys.readouterr().out.split())

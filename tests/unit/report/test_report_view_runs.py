@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from trace_factory import make_trace
 
+from medcopilot.report.stage import read_stage
 from medcopilot.runs import RunFolder
 from medcopilot.view.runs import ViewedRun
 from medcopilot.view.server import Viewer
@@ -41,6 +42,12 @@ def test_words_are_found_in_the_episodes_that_hold_them(run):
     assert found("visits") == {"first", "second"}
     assert found("drugs") == {"last"}
     assert found("ghosts") == set(), "only attempts that count no more hold it"
+
+
+def test_a_report_shows_no_attempt_that_was_played_again(run):
+    stage = read_stage("run", run, 10, 0)
+    assert len(stage.columns) == 4
+    assert sorted(outcome for (_, outcome), traces in stage.picker.kept().items() if traces) == ["failure", "success"]
 
 
 @pytest.mark.parametrize("start", ["9" * 30, "-5", "x", ""])
