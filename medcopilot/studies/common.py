@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ SLICES = (("", "seen"), ("-unseen", "unseen"))
 TEMPERATURES: dict[str, dict[str, Any]] = {"t0": {}, "t1": {"temperature": 1.0, "greedy_first": False}}
 
 
-class Study:
+class Study(ABC):
     """Files lie under `out`, summaries under `results`.
 
     Args:
@@ -43,9 +44,9 @@ class Study:
         self.threads, self.results, self.commit = threads, results, commit
 
     @property
+    @abstractmethod
     def design(self) -> dict[str, Any]:
         """Everything that a run's outcome may depend on: a summary of another design is not gone on from."""
-        raise NotImplementedError
 
     def step(self, name: str, step: Any) -> float:
         """Run a step, or find that it was done. Returns its seconds."""
