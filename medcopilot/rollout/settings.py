@@ -14,6 +14,7 @@ from pydantic import Field
 
 from env.datasets import BuildRequest, Built, get_dataset
 from env.datasets.base import data_root
+from env.errors import UserError
 from env.task import Slice, Split, Task
 from medcopilot.policies.base import Policy
 from medcopilot.policies.load import load_policy
@@ -77,7 +78,16 @@ class SampleConfig(Config):
 
 
 def build_all(names: tuple[str, ...], builds: dict[str, BuildRequest], root: Path | None = None) -> dict[str, Built]:
-    """Built folders of the named datasets, building what is missing."""
+    """Built folders of the named datasets, building what is missing.
+
+    Raises:
+        UserError: `builds` tells of a dataset that does not exist: a misspelt one would be taken as its synthetic twin unnoticed.
+    """
+    for name in builds:
+        try:
+            get_dataset(name)
+        except UserError as error:
+            raise UserError(f"builds: {error}") from None
     return {name: get_dataset(name).build(builds.get(name, BuildRequest()), root or data_root()) for name in names}
 
 

@@ -35,3 +35,11 @@ def test_a_source_of_no_dataset_is_refused_and_no_twin_is_played_in_its_stead(tm
     with pytest.raises(UserError, match=r"--source: .*(is not among the datasets|is not DATASET=PATH)"):
         play(out=tmp_path / "run", dataset=["medcalcbench"], source=words)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_misspelt_dataset_among_the_builds_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(f"out: {tmp_path / 'run'}\npolicy: expert\ndatasets: [medcalcbench]\nbuilds: {{medcalc: {{source: /tmp}}}}\n")
+    with pytest.raises(UserError, match="builds: unknown dataset 'medcalc'"):
+        sample.run(config_file=file)
+    assert not (tmp_path / "run").exists()
