@@ -42,7 +42,7 @@ class WorkerBackend(ABC):
         self._filter = filter_program()
         self._loopback_filter = filter_program(loopback=True)
         self._python = layout.seen_as(layout.interpreter())
-        self._environment = {**layout.environment(), "PATH": f"{os.path.dirname(self._python)}:/usr/local/bin:/usr/bin:/bin"}
+        self._environment = layout.environment()
         self._site = tuple(map(layout.seen_as, layout.site_folders()))
         self._pid = os.getpid()
         self._lock = threading.Lock()

@@ -45,7 +45,7 @@ class BareBackend:
         root = str(folder / "workspace")
 
         def start() -> Worker:
-            environment = {**os.environ, **layout.environment(), "HOME": root, "TMPDIR": str(folder)}
+            environment = {**os.environ, **layout.environment(), "PATH": os.environ["PATH"], "HOME": root, "TMPDIR": str(folder)}
             config = {"uid": 0, "stateful": spec.stateful, "listen": spec.listen, "allow": [], "environment": {},
                       "site": (*packages.site_folders(spec.packages), *layout.site_folders()), "isolated": False,
                       "private": [], "spare_processes": 0, "root": root,

@@ -10,6 +10,7 @@ Does not cover: the engine itself (who may talk to it is as good as root); engin
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -266,11 +267,12 @@ def build_image(client: Any = None) -> str:
             entry = tarfile.TarInfo(name)
             entry.type, entry.mode = tarfile.DIRTYPE, int(permissions, 8)
             archive.addfile(entry)
-        for path, target in layout.system_links().items():
+        for path, target in layout.links().items():
             entry = tarfile.TarInfo(path.lstrip("/"))
             entry.type, entry.linkname = tarfile.SYMTYPE, target
             archive.addfile(entry)
-    tag = "-".join([f"v{plan['version']}", platform.machine(), *sorted(path.strip("/") for path in layout.system_links())])
+    digest = hashlib.blake2b(tree.getvalue(), digest_size=6).hexdigest()
+    tag = f"v{plan['version']}-{platform.machine()}-{digest}"
     if not client.images.list(f"{IMAGE}:{tag}"):
         client.api.import_image_from_data(tree.getvalue(), repository=IMAGE, tag=tag)
     return f"{IMAGE}:{tag}"

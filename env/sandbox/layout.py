@@ -23,6 +23,8 @@ from env.sandbox.base import BoxSpec, Mount
 Mode = Literal["root", "user"]
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = ("/etc/ld.so.cache", "/etc/alternatives")
+PROGRAMS = "/programs"
+"""First on the path of a box: `python` is the interpreter that runs us, also where the system has no program of that name."""
 _PRIVATE = ("/dev/shm", "/tmp", "/workspace")
 
 
@@ -73,7 +75,8 @@ def _hide(folders: list[str]) -> list[str]:
 def environment() -> dict[str, str]:
     """The whole environment of a box; nothing is inherited."""
     one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
-    return {"PATH": f"{Path(interpreter()).parent}:/usr/local/bin:/usr/bin:/bin", "HOME": "/workspace", "TMPDIR": "/tmp",
+    path = f"{PROGRAMS}:{Path(seen_as(interpreter())).parent}:/usr/local/bin:/usr/bin:/bin"
+    return {"PATH": path, "HOME": "/workspace", "TMPDIR": "/tmp",
             "USER": "agent", "LOGNAME": "agent", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", "TERM": "dumb",
             "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1", "PYTHONIOENCODING": "utf-8",
             "MPLBACKEND": "Agg", "MPLCONFIGDIR": "/tmp", "LOKY_MAX_CPU_COUNT": "1", **one}
@@ -98,11 +101,11 @@ def static_arguments(mode: Mode, *, zygote: bool = False) -> list[str]:
         arguments += [word for name in ("SYS_ADMIN", "SETPCAP", "NET_ADMIN") for word in ("--cap-add", f"CAP_{name}")]
     bound = bound_folders()
     parents = {str(parent) for folder in bound for parent in Path(seen_as(folder)).parents} - {"/"}
-    for folder in [*sorted(parents, key=len), "/etc", "/data"]:  # bubblewrap itself would make them for their owner only
+    for folder in [*sorted(parents, key=len), "/etc", "/data", PROGRAMS]:  # bubblewrap itself would make them for their owner only
         arguments += ["--perms", "0755", "--dir", folder]
     for folder in bound:
         arguments += ["--ro-bind", folder, seen_as(folder)]
-    for path, target in system_links().items():
+    for path, target in links().items():
         arguments += ["--symlink", target, path]
     for path in _SYSTEM:
         if os.path.isdir(path) and not os.path.islink(path):
@@ -110,6 +113,11 @@ def static_arguments(mode: Mode, *, zygote: bool = False) -> list[str]:
     for path in _ETC:
         arguments += ["--ro-bind-try", path, path]
     return arguments
+
+
+def links() -> dict[str, str]:
+    """Every link of a box's root: path -> target."""
+    return {**system_links(), **{f"{PROGRAMS}/{name}": seen_as(interpreter()) for name in ("python", "python3")}}
 
 
 def system_links() -> dict[str, str]:

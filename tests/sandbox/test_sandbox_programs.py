@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,10 @@ def test_shell(box: WorkerBox) -> None:
         "stdout": "2\n", "exit_code": 3, "status": "error"}
     assert shell(box, "python -c 'import pydantic; print(1)'", Limits(exec_seconds=30)).stdout == "1\n"
     assert shell(box, "yes | head -1").stdout == "y\n"
+    # a system's own `python3` is another one, and `python` there may be none at all
+    told = shell(box, "command -v python python3; python -c 'import sys; print(sys.version)'").stdout.splitlines()
+    assert told[2:] == sys.version.splitlines()
+    assert told[0] == told[1].removesuffix("3")
 
 
 def test_runs_do_not_share_state(box: WorkerBox) -> None:
