@@ -68,7 +68,11 @@ def _board(config: Any, broken: dict[str, str], resamples: int) -> Any:
             if entry.name not in broken:
                 notes.append(f"{entry.name} has not been sampled yet.")
             continue
-        cols = columns(RunFolder.open(folder).scan())
+        run = RunFolder.open(folder)
+        if entry.policy and run.config.get("policy") != entry.policy:  # its numbers would stand under the new policy's name
+            notes.append(f"{entry.name} is left out: {folder} holds a run of {run.config.get('policy')}, not of {entry.policy}.")
+            continue
+        cols = columns(run.scan())
         if not len(cols):
             notes.append(f"{entry.name} has no episode yet.")
             continue

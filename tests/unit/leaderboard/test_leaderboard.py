@@ -1,6 +1,7 @@
 """The leaderboard: ranks that the data bear out, nothing compared that cannot be, a sweep that goes on."""
 
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -11,12 +12,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 from trace_factory import make_run, make_trace
 
 from env.errors import EngineError, UserError
+from medcopilot.cli import leaderboard as command
 from medcopilot.evaluation.columns import columns
 from medcopilot.leaderboard import sweep as module
 from medcopilot.leaderboard.board import make_board
 from medcopilot.leaderboard.show import markdown, page, print_board, write
 from medcopilot.leaderboard.sweep import SweepConfig, sweep
 from medcopilot.prices import Price
+from medcopilot.runs import RunFolder
 from medcopilot.train.config import load_config
 
 
@@ -122,6 +125,20 @@ def test_an_entry_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
     assert sweep(a_sweep(tmp_path), lambda _: lambda *_: None, told.append) == {"gone": "openai:m: gave up"}
     assert played == ["expert", "last"]
     assert told == ["gone: openai:m: gave up"]
+
+
+def test_an_entry_whose_policy_was_changed_is_left_out_until_it_is_sampled(tmp_path, capsys):
+    out = tmp_path / "out"
+    for name, policy in (("expert", "expert"), ("last", "openai:other@http://127.0.0.1:1/v1")):
+        with RunFolder.create(out / "runs" / name, {"policy": policy}).writer() as writer:
+            for trace in make_run(0.5, tasks=4, policy=policy):
+                writer.write(trace)
+    path = tmp_path / "board.yaml"
+    path.write_text(SWEEP.replace("OUT", str(out)))
+    command.run(path, tables_only=True, resamples=100)
+    found = json.loads((out / "leaderboard.json").read_text())
+    assert [row["name"] for row in found["rows"]] == ["expert"]
+    assert "last is left out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("old", "new", "reason"), [
