@@ -113,9 +113,20 @@ class NanoRlStudy(Study):
             result[name] = {**self.versus(["rl-grpo-0"], [name]), "inflation": self._inflation(["rl-grpo-0", name])}
             say(f"{name} - rl-grpo-0", result[name])
         self.keep(self.prefix, _slim(result))
+        for line in self.table([start, *arms["control"], *arms["rl-grpo"], *arms["rl-ppo"], *(f"rl-{name}" for name in ABLATIONS)]):
+            print(line)
         draw({name: found["training"] for name in (*arms["rl-grpo"], *arms["rl-ppo"]) if (found := self.kept(name))},
              self.results / f"{self.prefix}.png")
         return result
+
+    def table(self, names: Sequence[str]) -> list[str]:
+        """Strict success in per cent of the runs that are finished, as Markdown."""
+        lines = ["| run | seen, T = 0 | seen, T = 1 | unseen, T = 0 | unseen, T = 1 |", "|---|---|---|---|---|"]
+        for name in names:
+            if (found := self.kept(name)) is not None:
+                rates = (found, found["t1"], found["unseen"], found["t1"]["unseen"])
+                lines.append(f"| {name} | " + " | ".join(f"{100 * rate['strict']:.1f}" for rate in rates) + " |")
+        return lines
 
     def _inflation(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
         """Success under both graders, greedy, seen templates: what a run earns from the paper's grader beyond right answers."""

@@ -86,17 +86,20 @@ def kept(tmp_path: Path) -> nano_rl.NanoRlStudy:
         run = run_of(scores, list(np.random.default_rng(number).permutation(COUNT)))
         training = {"curve": {"episodes": [10.0, 20.0], "success": [0.5, 0.6]}, "seconds": dict.fromkeys(nano_rl.PARTS, 1.0)}
         outcomes = study.outcomes({"t0": run, "t1": run})
-        study.keep(f"nano-rl-{name}", {"design": study.design, "training": training, "outcomes": outcomes})
+        success = {"strict": share, "unseen": {"strict": share}}
+        study.keep(f"nano-rl-{name}", {"design": study.design, **success, "t1": success, "training": training, "outcomes": outcomes})
     return study
 
 
-def test_a_new_machine_concludes_from_summaries_alone(kept: nano_rl.NanoRlStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_machine_concludes_from_summaries_alone(kept: nano_rl.NanoRlStudy, monkeypatch: pytest.MonkeyPatch,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(steps, "recipe", lambda *_: pytest.fail("a run whose summary is there was trained again"))
     monkeypatch.setattr(steps, "build_datasets", lambda *_: pytest.fail("nothing is owed, and data were built"))
     found: dict[str, Any] = kept.run()
     assert found["start"] == "sft-1500"
     assert found["GRPO - control"]["seen-t0"]["difference"] > 0.3
     assert (kept.results / "nano-rl.png").is_file()
+    assert "| rl-ppo-0 | 75.0 | 75.0 | 75.0 | 75.0 |" in capsys.readouterr().out
 
 
 def test_a_summary_of_another_design_is_not_gone_on_from(kept: nano_rl.NanoRlStudy) -> None:
