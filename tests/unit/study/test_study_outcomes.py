@@ -87,7 +87,8 @@ def kept(tmp_path: Path) -> nano_rl.NanoRlStudy:
         training = {"curve": {"episodes": [10.0, 20.0], "success": [0.5, 0.6]}, "seconds": dict.fromkeys(nano_rl.PARTS, 1.0)}
         outcomes = study.outcomes({"t0": run, "t1": run})
         success = {"strict": share, "unseen": {"strict": share}}
-        study.keep(f"nano-rl-{name}", {"design": study.design, **success, "t1": success, "training": training, "outcomes": outcomes})
+        study.keep(f"nano-rl-{name}", {"design": study.design, **success, "t1": success, "training": training,
+                                         "outcomes": outcomes})
     return study
 
 
