@@ -68,6 +68,8 @@ class AttackRow:
     control_rate: float
     live: bool
     example: str = ""
+    withstood: str = ""
+    """How a control with a box of its own withstood the attack."""
 
 
 @dataclass
@@ -200,14 +202,15 @@ def _attack_rows(gym: Gym, answerable: Sequence[Task], tally: Tally, report: Dat
         score = tally.attacks.get(attack.name)
         if score is None:
             continue
-        rate = _rate(score.control, score.tasks)
+        rate, withstood = _rate(score.control, score.tasks), ""
         if attack.control not in WEAK:
-            rate = evidence.control_rate(gym, attack, answerable)
+            withstood = evidence.withstands(gym, attack, answerable)
+            rate = float(not withstood)
         report.attacks.append(AttackRow(
             name=attack.name, group=attack.group, tasks=score.tasks, strict=_rate(score.strict, score.tasks),
             paper=_rate(score.paper, score.tasks), strict_all=_rate(score.everywhere, total),
             unsupported=_rate(score.unsupported, score.tasks), infrastructure=_rate(score.infrastructure, score.tasks),
-            control=attack.control, control_rate=rate, live=rate > 0, example=score.example))
+            control=attack.control, control_rate=rate, live=rate > 0, example=score.example, withstood=withstood))
 
 
 def _variant_rows(tally: Tally, report: DatasetReport) -> None:
@@ -247,7 +250,8 @@ def _breaches(report: DatasetReport, settings: Settings) -> Iterable[str]:
         if attack.infrastructure:
             yield f"attack {attack.name!r}: {attack.infrastructure:.2%} were excused as a failure of our own machinery"
         if not attack.live:
-            yield f"attack {attack.name!r} is dead: its control {attack.control!r} withstands it, so it proves nothing"
+            how = f" ({attack.withstood})" if attack.withstood else ""
+            yield f"attack {attack.name!r} is dead: its control {attack.control!r} withstands it, so it proves nothing{how}"
     for variant in report.variants:
         if variant.accepted < 1.0:
             yield f"variant {variant.name!r}: {1 - variant.accepted:.2%} of the correct answers refused, e.g. {variant.example}"

@@ -50,15 +50,15 @@ def run_attack(gym: Gym, submission: Submission, task: Task) -> Evidence:
         return Evidence(kind="program", status=INFRASTRUCTURE, text=str(error))
 
 
-def control_rate(gym: Gym, attack: Attack, tasks: Sequence[Task]) -> float:
-    """Success of an attack against a control that needs a box of its own: 1 or 0, on one task."""
+def withstands(gym: Gym, attack: Attack, tasks: Sequence[Task]) -> str:
+    """How a control that needs a box of its own withstood an attack on one task; empty when the attack succeeded."""
     if not tasks:
-        return 0.0
+        return "no answerable task"
     task = tasks[0]
     if attack.control == "leaky_box":
-        return float(leaky_box(gym.backend, task, gym.mounts(task.view)))
+        return leaky_box(gym.backend, task, gym.mounts(task.view))
     if attack.control == "compares_in_box":
-        return float(compares_in_box(gym.backend, attack.submission.program, task))
+        return compares_in_box(gym.backend, attack.submission.program, task)
     raise KeyError(f"attack {attack.name!r} names no known control: {attack.control!r}")
 
 
