@@ -23,6 +23,7 @@ from medcopilot.code_record import code_record
 from medcopilot.policies.base import Policy
 from medcopilot.prices import Price, load_prices, price_of
 from medcopilot.rollout.backends import WorkerDied, play_joblib, play_ray
+from medcopilot.rollout.engine import NothingWorks
 from medcopilot.rollout.jobs import Job
 from medcopilot.rollout.settings import OPERATIONAL, SampleConfig, build_all, choose_tasks, policy_of
 from medcopilot.rollout.worker import Played, Worker
@@ -42,6 +43,10 @@ def sample_run(
     """Play what the config says; returns the run folder. The same call again resumes.
 
     `policy`: an object in place of the one that the config names; only this process can play it.
+
+    Raises:
+        UserError: the folder holds another run, or nothing can be played.
+        NothingWorks: every episode of the run was masked. They are owed.
     """
     builts = build_all(config.datasets, config.builds, root)
     policy = policy or policy_of(config, builts)
@@ -60,6 +65,7 @@ def sample_run(
                 if deaths == _DEATHS:
                     raise
     run.index.refresh()
+    meter.check()
     return config.out
 
 
@@ -122,7 +128,7 @@ class Meter:
         if config.max_cost is not None and self._price is None:
             raise UserError(f"max_cost: no price of {policy.name} is known: put it into the file of prices")
         self._count = self._success = self._graded = self._failed = self._tokens = 0
-        self._cost = 0.0
+        self._cost, self._error = 0.0, ""
         self._start, self._told = time.monotonic(), 0.0
         self._began = self._start
         if earlier is not None:
@@ -134,6 +140,7 @@ class Meter:
         self._success += played.success
         self._graded += played.graded
         self._failed += played.masked
+        self._error = played.error or self._error
         self._tokens += played.completion_tokens or 0
         if self._price is not None:
             self._pay(self._price, played)
@@ -158,6 +165,12 @@ class Meter:
         elif self._config.max_cost is not None and not played.masked:
             raise UserError("max_cost: the endpoint sends no usage, so what its replies cost is unknown: leave it out and set "
                             "max_seconds")
+
+    def check(self) -> None:
+        """Raises `NothingWorks` when the run has traces and every one is masked."""
+        if not self._before and self._count and self._failed == self._count:
+            raise NothingWorks(f"{self._config.out}: all {self._count} episodes failed in our machinery, the last with "
+                               f"{self._error}: check engine and sandbox, then run the same command again")
 
     def over(self) -> str:
         """Which budget is used up; empty while none is."""

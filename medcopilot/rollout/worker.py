@@ -34,6 +34,8 @@ class Played:
     masked: bool
     prompt_tokens: int | None
     completion_tokens: int | None
+    error: str = ""
+    """Why it is masked."""
 
     @classmethod
     def of(cls, trace: Trace) -> Played:
@@ -42,7 +44,8 @@ class Played:
         prompt = trace.prompt_tokens
         if not trace.turns and trace.stop != "infrastructure":  # refused before the first reply: nothing was used
             prompt, completion = prompt or 0, completion or 0
-        return cls(trace.success, trace.graded, trace.stop == "infrastructure", prompt, completion)
+        masked = trace.stop == "infrastructure"
+        return cls(trace.success, trace.graded, masked, prompt, completion, trace.error if masked else "")
 
 
 class Worker:

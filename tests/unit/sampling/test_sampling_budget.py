@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from env.errors import UserError
 from medcopilot.prices import Price, load_prices
 from medcopilot.rollout.backends import chunks
+from medcopilot.rollout.engine import NothingWorks
 from medcopilot.rollout.sample import Meter
 from medcopilot.rollout.settings import SampleConfig
 from medcopilot.rollout.worker import Played
@@ -54,6 +55,16 @@ def test_a_run_stops_at_the_budget_that_is_reached_first(tmp_path):
         played += 1
     assert (played, meter.over()) == (3, "max_cost")
     assert told[0][2]["stopped"] == ""
+
+
+def test_a_run_in_which_every_episode_is_masked_fails_and_says_why(tmp_path):
+    meter = a_meter(a_config(tmp_path), [])
+    meter.check()
+    meter.count(dataclasses.replace(PLAYED, success=False, graded=False, masked=True, error="BoxDied: gone"))
+    with pytest.raises(NothingWorks, match=r"all 1 episodes failed .*BoxDied: gone"):
+        meter.check()
+    meter.count(PLAYED)
+    meter.check()
 
 
 def test_what_was_used_before_a_worker_died_stays_used(tmp_path):
