@@ -49,18 +49,27 @@ class RunFolder:
         Raises:
             UserError: the folder holds a run with another config.
         """
-        run, digest = cls(path), config_digest(config)
-        if (path / "digest").exists():
-            found = (path / "digest").read_text().strip()
-            if found != digest:
-                raise UserError(f"{path} holds a run with another config ({_difference(path, config)}): choose another name or "
-                                "delete the folder")
-        else:
+        run = cls(path)
+        if not cls.begun(path, config):
             for folder in (run.traces_dir, run.metrics_dir):
                 folder.mkdir(parents=True, exist_ok=True)
             atomic_write(path / "config.json", json.dumps(config, indent=2, ensure_ascii=False))
-            atomic_write(path / "digest", digest + "\n")
+            atomic_write(path / "digest", config_digest(config) + "\n")
         return run
+
+    @staticmethod
+    def begun(path: Path, config: dict[str, Any]) -> bool:
+        """The folder holds a run with this config; false where it holds none.
+
+        Raises:
+            UserError: the folder holds a run with another config.
+        """
+        if not (path / "digest").exists():
+            return False
+        if (path / "digest").read_text().strip() != config_digest(config):
+            raise UserError(f"{path} holds a run with another config ({_difference(path, config)}): choose another name or "
+                            "delete the folder")
+        return True
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from medcopilot.agent.profiles import view_for
 from medcopilot.prices import load_prices, price_of
-from medcopilot.rollout.sample import all_jobs
+from medcopilot.rollout.sample import all_jobs, run_record
 from medcopilot.rollout.settings import SampleConfig, build_all, policy_of
 from medcopilot.runs import RunFolder
 
@@ -32,6 +32,9 @@ def estimate(config: SampleConfig, root: Path | None = None) -> dict[str, Any]:
     Returns:
         `episodes`, `done`, `owed`; `at_most`: sampled tokens that the limits allow; `expected`: prompt and sampled tokens, seconds
         and US dollars of what is owed, each None where it is not known; `from_traces`: how many traces that rests on.
+
+    Raises:
+        UserError: `out` holds another run.
     """
     builts = build_all(config.datasets, config.builds, root)
     policy = policy_of(config, builts)
@@ -39,7 +42,7 @@ def estimate(config: SampleConfig, root: Path | None = None) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     done: set[str] = set()
     seen: list[int | None] = []
-    if (config.out / "config.json").exists():
+    if RunFolder.begun(config.out, run_record(config, policy)):
         run = RunFolder.open(config.out)
         done = run.done()
         rows = list(run.index.rows("stop != 'infrastructure'"))

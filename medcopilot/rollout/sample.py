@@ -71,13 +71,7 @@ def sample_run(
 
 def open_run(config: SampleConfig, builts: dict[str, Built], policy: Policy) -> RunFolder:
     """The run's folder, with its record. Refused if it holds another run."""
-    # the policy's own record is part of the digest: new weights under an old path are another run
-    record = config.model_dump(mode="json", exclude=OPERATIONAL)
-    for name in ("without", "turns", "loop_guard"):  # runs from before there were ablations and a guard resume
-        if not record[name]:
-            del record[name]
-    record["policy_record"] = policy.describe()
-    run = RunFolder.create(config.out, record)
+    run = RunFolder.create(config.out, run_record(config, policy))
     backend = open_backend(config.sandbox)
     try:
         gym = Gym(backend, builts.values(), protocol=config.protocol, stateful=config.stateful).describe()
@@ -86,6 +80,15 @@ def open_run(config: SampleConfig, builts: dict[str, Built], policy: Policy) -> 
     run.write_summary({"version": __version__, "code": code_record(), "gym": gym, "policy": policy.describe(),
                        "builds": {name: built.manifest["request"] for name, built in builts.items()}})
     return run
+
+
+def run_record(config: SampleConfig, policy: Policy) -> dict[str, Any]:
+    """What tells this run from others: the policy's own record too, for new weights under an old path are another run."""
+    record = config.model_dump(mode="json", exclude=OPERATIONAL)
+    for name in ("without", "turns", "loop_guard"):  # runs from before there were ablations and a guard resume
+        if not record[name]:
+            del record[name]
+    return {**record, "policy_record": policy.describe()}
 
 
 def all_jobs(config: SampleConfig, builts: dict[str, Built]) -> Iterator[Job]:
