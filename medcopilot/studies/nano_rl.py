@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medcopilot import steps
 from medcopilot.studies.common import Study, say
 from medcopilot.studies.nano import NanoStudy
@@ -133,7 +135,7 @@ class NanoRlStudy(Study):
         found = {}
         for name in names:
             played = self.columns([name], "t0")
-            part = played.where((played.slice == "seen") & played.graded)
+            part = played.where((played.slice == "seen") & played.graded & ~np.isnan(played.paper))
             rates = {grader: float((getattr(part, grader) == 1.0).mean()) for grader in ("strict", "paper")}
             found[name] = {**rates, "inflation": rates["paper"] - rates["strict"]}
         return found
