@@ -48,7 +48,11 @@ def read_record(folder: Path) -> RunRecord:
     Raises:
         UserError: not a run folder.
     """
-    config = RunFolder.open(folder).config
+    run = RunFolder.open(folder)
+    try:
+        config = run.config
+    except UserError:  # its episodes can be read all the same
+        config = {}
     of_policy = config.get("policy_record")
     of_policy = of_policy if isinstance(of_policy, dict) else {}
     settings = {name: config[name] for name in _SETTINGS if name in config}

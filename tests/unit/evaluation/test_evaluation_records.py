@@ -75,6 +75,8 @@ def test_a_policy_without_a_digest_is_its_whole_record_and_one_without_a_record_
     RunFolder.create(tmp_path / "bare", {"policy": "nano"})
     assert conflict(read_record(tmp_path / "bare"), found["thinks"]) == ""
     refuse_strangers("x", [tmp_path / "bare", tmp_path / "thinks"])
+    (tmp_path / "bare" / "config.json").write_text("{torn")
+    assert read_record(tmp_path / "bare").settings == {}, "its episodes can be read all the same"
 
 
 def test_protocols_are_paired_by_weights_and_not_by_name():
