@@ -83,12 +83,16 @@ def _evaluate(folders: list[Path], verifier: Path | None, at: list[float], pictu
 
     from env.files import atomic_write
     from medcopilot.cli.progress import tell
-    from medcopilot.evaluation.runs import evaluate, load_runs, run_name, write_summary
+    from medcopilot.evaluation.runs import evaluate, load_records, load_runs, run_name, write_summary
+    from medcopilot.report.comparable import folder_notes
     from medcopilot.report.scaling import curve_figure, draw, training_figure
     from medcopilot.report.tables import print_evaluation
+    from medcopilot.verifier.scores import refuse_shared
 
-    whole = load_runs(folders, tell)
-    found = evaluate(whole, verifier_scores(folders, verifier), at=at, **numbers)
+    whole, records = load_runs(folders, tell), load_records(folders)
+    refuse_shared(verifier, whole)
+    notes = folder_notes(whole, {name: record.folder for name, record in records.items()}, ("temperature",))
+    found = evaluate(whole, verifier_scores(folders, verifier), at=at, records=records, notes=notes, **numbers)
     for folder in folders:
         write_summary(folder, run_name(folder, folders), found)
     print_evaluation(found)
