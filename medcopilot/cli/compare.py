@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from medcopilot.cli.places import no_folder
+
 NAME = "compare"
 
 
@@ -19,7 +21,7 @@ def run(
                                                        "score")] = None,
     resamples: Annotated[int, typer.Option(min=100, help="bootstrap resamples")] = 10_000,
     seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write every number here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write every number here")] = None,
 ) -> None:
     """Paired differences of two runs: overall, per slice, suite and dataset, and over K rollouts.
 

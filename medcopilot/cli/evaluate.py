@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from medcopilot.cli import texts
+from medcopilot.cli.places import no_folder
 
 NAME = "eval"
 
@@ -44,7 +45,7 @@ def run(
                                                         "over training")] = None,
     pictures: Annotated[Path | None, typer.Option(help="folder for the curves as .png files")] = None,
     resamples: Annotated[int, typer.Option(min=100, help="bootstrap resamples")] = 2000,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write every number here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write every number here")] = None,
 ) -> None:
     """Success rates with intervals, strict beside paper, curves over K rollouts, and what the agent did.
 
