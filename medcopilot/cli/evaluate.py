@@ -8,8 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from medcopilot.cli import texts
+from medcopilot.cli.given import given, refuse, refuse_twin
 
 NAME = "eval"
+_OF_RUNS = {"runs", "seed", "verifier", "at", "pictures", "resamples", "json_file"}
+"""What can be said of runs that are there; everything else chooses what `--checkpoint` samples."""
 
 
 def run(
@@ -45,6 +48,7 @@ def run(
     pictures: Annotated[Path | None, typer.Option(help="folder for the curves as .png files")] = None,
     resamples: Annotated[int, typer.Option(min=100, help="bootstrap resamples")] = 2000,
     json_file: Annotated[Path | None, typer.Option("--json", help="also write every number here")] = None,
+    context: typer.Context = None,  # type: ignore[assignment]  # given by typer; a caller in Python has typed no options
 ) -> None:
     """Success rates with intervals, strict beside paper, curves over K rollouts, and what the agent did.
 
@@ -60,6 +64,7 @@ def run(
 
     folders = list(runs or [])
     if checkpoint is not None:
+        refuse_twin(context, NAME, dataset, source)
         folders.append(_sample(checkpoint, {"datasets": dataset, "split": split, "slices": slices, "tasks_per_dataset": n,
                                             "samples": samples, "temperature": temperature, "profile": profile,
                                             "protocol": protocol, "seed": seed, "concurrency": concurrency,
@@ -68,9 +73,8 @@ def run(
                                             **({"loop_guard": True} if loop_guard else {})},
                                {"sources": source or [], "train": train, "test": test, "patients": patients, "seed": build_seed},
                                out, root))
-    elif any((dataset, slices, n, out, root, source, without, turns, loop_guard)):
-        raise UserError("eval: --dataset, --slice, --n, --out, --root, --source, --without, --turns and --loop-guard choose what "
-                        "is sampled: give --checkpoint too")
+    else:
+        refuse(context, NAME, given(context) - _OF_RUNS, "would change nothing: it chooses what is sampled: give --checkpoint too")
     if not folders:
         raise UserError("eval: nothing to evaluate: name run folders, or give --checkpoint to sample one")
     _evaluate(folders, verifier, at or [], pictures, json_file, {"resamples": resamples, "seed": seed})

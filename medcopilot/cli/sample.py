@@ -8,15 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from medcopilot.cli import texts
+from medcopilot.cli.given import given, refuse, refuse_twin
 
 NAME = "sample"
+_BESIDE_FILE = {"config_file", "changes", "estimate", "root", "json_file"}
+"""What `--config` leaves to say."""
 
 
 def run(
     policy: Annotated[str | None, typer.Argument(help="expert, a checkpoint folder, vllm:FOLDER, or openai:MODEL@URL")] = None,
     out: Annotated[Path | None, typer.Option(help="run folder; the same command again resumes")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="YAML file with all of it, e.g. recipes/nano/sample.yaml; "
-                                                     "only --set, --root and --json go with it")] = None,
+                                                     "only --set, --estimate, --root and --json go with it")] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="with --config: key=value; repeat for several")] = None,
     dataset: Annotated[list[str] | None, typer.Option(help="dataset; repeat for several (default: all)")] = None,
     split: Annotated[str, typer.Option(help="train or test")] = "test",
@@ -50,6 +53,7 @@ def run(
     estimate: Annotated[bool, typer.Option("--estimate", help="say what it would take, and play nothing")] = False,
     root: Annotated[Path | None, typer.Option(help="data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="also write the outcome here")] = None,
+    context: typer.Context = None,  # type: ignore[assignment]  # given by typer; a caller in Python has typed no options
 ) -> None:
     """Play episodes of a policy in the gym and keep every trace.
 
@@ -66,10 +70,13 @@ def run(
     if config_file is not None:
         if policy or out:
             raise UserError("sample: --config names policy and run folder itself: change them with --set policy=... --set out=...")
+        refuse(context, NAME, given(context) - _BESIDE_FILE, "would change nothing: with --config the file says it, and --set "
+                                                             "key=value changes it")
         config = load_config(SampleConfig, config_file, changes or ())
     elif policy is None or out is None:
         raise UserError("sample: give a policy and --out, e.g. `medcopilot sample expert --out runs/expert`, or --config")
     else:
+        _refuse_idle(context, policy, dataset, source, backend, lone=samples == 1 and greedy_first)
         chosen = {"out": out, "policy": policy, "datasets": dataset, "split": split, "slices": tuple(slices or ()),
                   "tasks_per_dataset": n, "samples": samples, "temperature": temperature, "greedy_first": greedy_first,
                   "without": tuple(without or ()), "turns": turns,
@@ -92,6 +99,22 @@ def run(
         import json
 
         atomic_write(json_file, json.dumps({"run": str(out), **outcome}, indent=2))
+
+
+def _refuse_idle(context: typer.Context | None, policy: str, dataset: list[str] | None, source: list[str] | None, backend: str, *,
+                 lone: bool) -> None:
+    """Refuse options that would change nothing here. `lone`: every rollout is the first of its task, and greedy."""
+    refuse(context, NAME, {"changes"}, "changes keys of a file: give --config too")
+    if backend == "local":
+        refuse(context, NAME, {"workers"}, "would change nothing: --backend local is one process: choose joblib or ray")
+    if policy != "expert":
+        refuse(context, NAME, {"detours"}, "would change nothing: only the scripted expert makes detours: leave it out")
+    if not policy.startswith("openai:"):
+        refuse(context, NAME, {"cache"}, "would change nothing: only replies of openai:MODEL@URL are kept: leave it out")
+    if lone:
+        refuse(context, NAME, {"temperature"}, "is of the rollouts after the first, which is greedy, and there is only that: add "
+                                               "--samples 2 or --no-greedy-first, or leave it out")
+    refuse_twin(context, NAME, dataset, source)
 
 
 def _say(config: Any, root: Path | None, json_file: Path | None) -> None:
