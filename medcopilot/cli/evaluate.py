@@ -61,6 +61,7 @@ def run(
     `summary.json`; `medcopilot report` draws them.
     """
     from env.errors import UserError
+    from medcopilot.runs import distinct
 
     folders = list(runs or [])
     if checkpoint is not None:
@@ -75,6 +76,7 @@ def run(
                                out, root))
     else:
         refuse(context, NAME, given(context) - _OF_RUNS, "would change nothing: it chooses what is sampled: give --checkpoint too")
+    folders = distinct(folders)
     if not folders:
         raise UserError("eval: nothing to evaluate: name run folders, or give --checkpoint to sample one")
     _evaluate(folders, verifier, at or [], pictures, json_file, {"resamples": resamples, "seed": seed})
@@ -130,7 +132,7 @@ def _sample(checkpoint: str, chosen: dict[str, Any], build: dict[str, Any], out:
     if chosen["samples"] > 1 and chosen["temperature"] == 0:
         raise UserError("eval: several --samples at --temperature 0 are all alike: give a temperature, e.g. 0.6")
     from env.datasets import BuildRequest, dataset_names
-    from medcopilot.cli.bounds import check_request, source_paths
+    from medcopilot.cli.bounds import SAMPLE_OPTIONS, check_request, source_paths
     from medcopilot.cli.progress import sampling_progress
     from medcopilot.rollout.sample import sample_run
     from medcopilot.rollout.settings import SampleConfig
@@ -142,6 +144,6 @@ def _sample(checkpoint: str, chosen: dict[str, Any], build: dict[str, Any], out:
         out = Path("runs") / f"eval-{re.sub(r'[^A-Za-z0-9]+', '-', checkpoint).strip('-')[-40:]}-{tag}"
     sources = source_paths(build.pop("sources"), chosen["datasets"])
     builds = {name: check_request(BuildRequest, source=sources.get(name), **build) for name in chosen["datasets"]}
-    config = check_request(SampleConfig, out=out, policy=checkpoint, builds=builds, **chosen)
+    config = check_request(SampleConfig, SAMPLE_OPTIONS, out=out, policy=checkpoint, builds=builds, **chosen)
     with sampling_progress(f"sampling into {out}") as (progress, _):
         return sample_run(config, progress, root=root)

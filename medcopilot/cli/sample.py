@@ -91,8 +91,9 @@ def run(
         return
     with sampling_progress(f"sampling into {out}") as (progress, outcome):
         sample_run(config, progress, root=root)
-    print(f"{out}: {outcome['done']} of {outcome['total']} traces, strict success {outcome['success']:.1%} of the new ones, "
-          f"{outcome['infrastructure']} masked")
+    rate = "none is graded" if outcome["success"] is None else f"strict success {outcome['success']:.1%}"
+    new = f"of the {outcome['played']} new ones {outcome['infrastructure']} masked, {rate}" if outcome["played"] else "none is new"
+    print(f"{out}: {outcome['done']} of {outcome['total']} traces; {new}")
     if outcome["stopped"]:
         print(f"the budget {outcome['stopped']} is used up: the same command with a larger one goes on")
     if json_file is not None:
@@ -140,18 +141,11 @@ def _say(config: Any, root: Path | None, json_file: Path | None) -> None:
 
 def _from_options(source: list[str] | None, build: dict[str, Any], chosen: dict[str, Any]) -> Any:
     """What is sampled, as the options say."""
-    from pydantic import ValidationError
-
     from env.datasets import BuildRequest, dataset_names
-    from env.errors import UserError
-    from medcopilot.cli.bounds import source_paths
+    from medcopilot.cli.bounds import SAMPLE_OPTIONS, check_request, source_paths
     from medcopilot.rollout.settings import SampleConfig
 
     names = tuple(chosen["datasets"] or dataset_names())
     sources = source_paths(source or [], names)
-    try:
-        builds = {name: BuildRequest(source=sources.get(name), **build) for name in names}
-        return SampleConfig(**{**chosen, "datasets": names, "builds": builds})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"option --{'.'.join(map(str, first['loc'])).replace('_', '-')}: {first['msg']}") from None
+    builds = {name: check_request(BuildRequest, source=sources.get(name), **build) for name in names}
+    return check_request(SampleConfig, SAMPLE_OPTIONS, **{**chosen, "datasets": names, "builds": builds})
