@@ -79,10 +79,10 @@ def test_a_budget_ends_a_run_in_order_and_an_estimate_plays_nothing(environment,
     assert found["owed"] + found["done"] == found["episodes"] == 100
     assert found["expected"]["usd"] is None
     assert (found["expected"]["seconds"] is None) == (found["from_traces"] == 0)
-    other = command(out, *options, "--seed", "1", "--estimate")
+    other = command(out, *options, "--protocol", "paper", "--estimate")
     refused = subprocess.run(other, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert refused.returncode == 2
-    assert "holds a run with another config (different: seed)" in refused.stderr
+    assert "holds a run with another config (different: protocol)" in refused.stderr
 
 
 @pytest.mark.parametrize(("tasks", "samples", "kills", "backend"), [
