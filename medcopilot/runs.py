@@ -16,7 +16,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +32,14 @@ from medcopilot.trace_scan import ScannedTrace, scan_traces
 def config_digest(config: dict[str, Any]) -> str:
     """BLAKE2b-128 of the canonical JSON of a config, in hex."""
     return hashlib.blake2b(json.dumps(config, sort_keys=True, ensure_ascii=False).encode(), digest_size=16).hexdigest()
+
+
+def distinct(places: Iterable[Path]) -> list[Path]:
+    """Each place once, under its first spelling (`runs/a`, `./runs/../runs/a`, a link to it)."""
+    found: dict[Path, Path] = {}
+    for place in places:
+        found.setdefault(place.resolve(), place)
+    return list(found.values())
 
 
 class RunFolder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,8 +13,15 @@ from env.errors import UserError
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def check_request(record: type[Model], **values: Any) -> Model:
+SAMPLE_OPTIONS = {"tasks_per_dataset": "n", "datasets": "dataset", "slices": "slice"}
+"""Fields of a sampling run whose options in `sample` and `eval` are called otherwise."""
+
+
+def check_request(record: type[Model], called: Mapping[str, str] | None = None, /, **values: Any) -> Model:
     """`record(**values)`.
+
+    Args:
+        called: fields whose options have another name than they.
 
     Raises:
         UserError: the first value that does not fit, by the name of its option.
@@ -23,8 +30,10 @@ def check_request(record: type[Model], **values: Any) -> Model:
         return record(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        option = ".".join(map(str, first["loc"])).replace("_", "-")
-        raise UserError(f"option --{option}: {first['msg']}, not {first['input']!r}") from None
+        field, *inside = first["loc"]
+        name = ".".join([(called or {}).get(str(field), str(field)), *(part for part in inside if isinstance(part, str))])
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"option --{name.replace('_', '-')} {first['input']}: {message[0].lower()}{message[1:]}") from None
 
 
 def options(items: list[str]) -> dict[str, str]:

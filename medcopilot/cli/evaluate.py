@@ -8,9 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from medcopilot.cli import texts
+from medcopilot.cli.given import given, refuse, refuse_twin
 from medcopilot.cli.places import no_folder
 
 NAME = "eval"
+_OF_RUNS = {"runs", "seed", "verifier", "at", "pictures", "resamples", "json_file"}
+"""What can be said of runs that are there; everything else chooses what `--checkpoint` samples."""
 
 
 def run(
@@ -46,6 +49,7 @@ def run(
     pictures: Annotated[Path | None, typer.Option(help="folder for the curves as .png files")] = None,
     resamples: Annotated[int, typer.Option(min=100, help="bootstrap resamples")] = 2000,
     json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write every number here")] = None,
+    context: typer.Context = None,  # type: ignore[assignment]  # given by typer; a caller in Python has typed no options
 ) -> None:
     """Success rates with intervals, strict beside paper, curves over K rollouts, and what the agent did.
 
@@ -58,9 +62,11 @@ def run(
     `summary.json`; `medcopilot report` draws them.
     """
     from env.errors import UserError
+    from medcopilot.runs import distinct
 
     folders = list(runs or [])
     if checkpoint is not None:
+        refuse_twin(context, NAME, dataset, source)
         folders.append(_sample(checkpoint, {"datasets": dataset, "split": split, "slices": slices, "tasks_per_dataset": n,
                                             "samples": samples, "temperature": temperature, "profile": profile,
                                             "protocol": protocol, "seed": seed, "concurrency": concurrency,
@@ -69,9 +75,9 @@ def run(
                                             **({"loop_guard": True} if loop_guard else {})},
                                {"sources": source or [], "train": train, "test": test, "patients": patients, "seed": build_seed},
                                out, root))
-    elif any((dataset, slices, n, out, root, source, without, turns, loop_guard)):
-        raise UserError("eval: --dataset, --slice, --n, --out, --root, --source, --without, --turns and --loop-guard choose what "
-                        "is sampled: give --checkpoint too")
+    else:
+        refuse(context, NAME, given(context) - _OF_RUNS, "would change nothing: it chooses what is sampled: give --checkpoint too")
+    folders = distinct(folders)
     if not folders:
         raise UserError("eval: nothing to evaluate: name run folders, or give --checkpoint to sample one")
     _evaluate(folders, verifier, at or [], pictures, json_file, {"resamples": resamples, "seed": seed})
@@ -131,7 +137,7 @@ def _sample(checkpoint: str, chosen: dict[str, Any], build: dict[str, Any], out:
     if chosen["samples"] > 1 and chosen["temperature"] == 0:
         raise UserError("eval: several --samples at --temperature 0 are all alike: give a temperature, e.g. 0.6")
     from env.datasets import BuildRequest, dataset_names
-    from medcopilot.cli.bounds import check_request, source_paths
+    from medcopilot.cli.bounds import SAMPLE_OPTIONS, check_request, source_paths
     from medcopilot.cli.progress import sampling_progress
     from medcopilot.rollout.sample import sample_run
     from medcopilot.rollout.settings import SampleConfig
@@ -143,6 +149,6 @@ def _sample(checkpoint: str, chosen: dict[str, Any], build: dict[str, Any], out:
         out = Path("runs") / f"eval-{re.sub(r'[^A-Za-z0-9]+', '-', checkpoint).strip('-')[-40:]}-{tag}"
     sources = source_paths(build.pop("sources"), chosen["datasets"])
     builds = {name: check_request(BuildRequest, source=sources.get(name), **build) for name in chosen["datasets"]}
-    config = check_request(SampleConfig, out=out, policy=checkpoint, builds=builds, **chosen)
+    config = check_request(SampleConfig, SAMPLE_OPTIONS, out=out, policy=checkpoint, builds=builds, **chosen)
     with sampling_progress(f"sampling into {out}") as (progress, _):
         return sample_run(config, progress, root=root)

@@ -141,12 +141,13 @@ def _material(runs: list[Path], chosen: list[Path], options: Any, contamination:
     from env.task import Slice
     from medcopilot.cli.progress import tell
     from medcopilot.data.contamination import SLICES
-    from medcopilot.data.export import read_material
+    from medcopilot.data.export import read_material, spellings
     from medcopilot.verifier.scores import kept_scores, scores_of
 
     for name in against or ():
         if name not in get_args(Slice)[1:]:
             raise UserError(f"--against {name}: the test split has the slices {', '.join(get_args(Slice)[1:])}")
+    runs, chosen = spellings(runs, chosen)
     material = read_material(runs, chosen=chosen, threshold=contamination, slices=tuple(against or SLICES), root=root,
                              needs_questions=getattr(options, "near", None) is not None)
     if not getattr(options, "best_worst", False):

@@ -8,16 +8,19 @@ from typing import Annotated, Any
 import typer
 
 from medcopilot.cli import texts
+from medcopilot.cli.given import given, refuse, refuse_twin
 from medcopilot.cli.places import no_folder
 
 NAME = "sample"
+_BESIDE_FILE = {"config_file", "changes", "estimate", "root", "json_file"}
+"""What `--config` leaves to say."""
 
 
 def run(
     policy: Annotated[str | None, typer.Argument(help="expert, a checkpoint folder, vllm:FOLDER, or openai:MODEL@URL")] = None,
     out: Annotated[Path | None, typer.Option(help="run folder; the same command again resumes")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="YAML file with all of it, e.g. recipes/nano/sample.yaml; "
-                                                     "only --set, --root and --json go with it")] = None,
+                                                     "only --set, --estimate, --root and --json go with it")] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="with --config: key=value; repeat for several")] = None,
     dataset: Annotated[list[str] | None, typer.Option(help="dataset; repeat for several (default: all)")] = None,
     split: Annotated[str, typer.Option(help="train or test")] = "test",
@@ -51,6 +54,7 @@ def run(
     estimate: Annotated[bool, typer.Option("--estimate", help="say what it would take, and play nothing")] = False,
     root: Annotated[Path | None, typer.Option(help="data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write the outcome here")] = None,
+    context: typer.Context = None,  # type: ignore[assignment]  # given by typer; a caller in Python has typed no options
 ) -> None:
     """Play episodes of a policy in the gym and keep every trace.
 
@@ -67,10 +71,13 @@ def run(
     if config_file is not None:
         if policy or out:
             raise UserError("sample: --config names policy and run folder itself: change them with --set policy=... --set out=...")
+        refuse(context, NAME, given(context) - _BESIDE_FILE, "would change nothing: with --config the file says it, and --set "
+                                                             "key=value changes it")
         config = load_config(SampleConfig, config_file, changes or ())
     elif policy is None or out is None:
         raise UserError("sample: give a policy and --out, e.g. `medcopilot sample expert --out runs/expert`, or --config")
     else:
+        _refuse_idle(context, policy, dataset, source, backend, lone=samples == 1 and greedy_first)
         chosen = {"out": out, "policy": policy, "datasets": dataset, "split": split, "slices": tuple(slices or ()),
                   "tasks_per_dataset": n, "samples": samples, "temperature": temperature, "greedy_first": greedy_first,
                   "without": tuple(without or ()), "turns": turns,
@@ -85,14 +92,31 @@ def run(
         return
     with sampling_progress(f"sampling into {out}") as (progress, outcome):
         sample_run(config, progress, root=root)
-    print(f"{out}: {outcome['done']} of {outcome['total']} traces, strict success {outcome['success']:.1%} of the new ones, "
-          f"{outcome['infrastructure']} masked")
+    rate = "none is graded" if outcome["success"] is None else f"strict success {outcome['success']:.1%}"
+    new = f"of the {outcome['played']} new ones {outcome['infrastructure']} masked, {rate}" if outcome["played"] else "none is new"
+    print(f"{out}: {outcome['done']} of {outcome['total']} traces; {new}")
     if outcome["stopped"]:
         print(f"the budget {outcome['stopped']} is used up: the same command with a larger one goes on")
     if json_file is not None:
         import json
 
         atomic_write(json_file, json.dumps({"run": str(out), **outcome}, indent=2))
+
+
+def _refuse_idle(context: typer.Context | None, policy: str, dataset: list[str] | None, source: list[str] | None, backend: str, *,
+                 lone: bool) -> None:
+    """Refuse options that would change nothing here. `lone`: every rollout is the first of its task, and greedy."""
+    refuse(context, NAME, {"changes"}, "changes keys of a file: give --config too")
+    if backend == "local":
+        refuse(context, NAME, {"workers"}, "would change nothing: --backend local is one process: choose joblib or ray")
+    if policy != "expert":
+        refuse(context, NAME, {"detours"}, "would change nothing: only the scripted expert makes detours: leave it out")
+    if not policy.startswith("openai:"):
+        refuse(context, NAME, {"cache"}, "would change nothing: only replies of openai:MODEL@URL are kept: leave it out")
+    if lone:
+        refuse(context, NAME, {"temperature"}, "is of the rollouts after the first, which is greedy, and there is only that: add "
+                                               "--samples 2 or --no-greedy-first, or leave it out")
+    refuse_twin(context, NAME, dataset, source)
 
 
 def _say(config: Any, root: Path | None, json_file: Path | None) -> None:
@@ -118,18 +142,11 @@ def _say(config: Any, root: Path | None, json_file: Path | None) -> None:
 
 def _from_options(source: list[str] | None, build: dict[str, Any], chosen: dict[str, Any]) -> Any:
     """What is sampled, as the options say."""
-    from pydantic import ValidationError
-
     from env.datasets import BuildRequest, dataset_names
-    from env.errors import UserError
-    from medcopilot.cli.bounds import source_paths
+    from medcopilot.cli.bounds import SAMPLE_OPTIONS, check_request, source_paths
     from medcopilot.rollout.settings import SampleConfig
 
     names = tuple(chosen["datasets"] or dataset_names())
     sources = source_paths(source or [], names)
-    try:
-        builds = {name: BuildRequest(source=sources.get(name), **build) for name in names}
-        return SampleConfig(**{**chosen, "datasets": names, "builds": builds})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"option --{'.'.join(map(str, first['loc'])).replace('_', '-')}: {first['msg']}") from None
+    builds = {name: check_request(BuildRequest, source=sources.get(name), **build) for name in names}
+    return check_request(SampleConfig, SAMPLE_OPTIONS, **{**chosen, "datasets": names, "builds": builds})

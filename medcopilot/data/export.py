@@ -25,6 +25,7 @@ from medcopilot.data.pairs import PairOptions, Rollout, pair_rows
 from medcopilot.data.rows import Card, check_suffix, rows_digest, tokenizer_digest, write_rows
 from medcopilot.data.sft import IGNORE, SftOptions, sft_rows
 from medcopilot.data.sources import Source, describe, load_traces, unusable
+from medcopilot.runs import distinct
 from medcopilot.trace import Trace
 from medcopilot.verifier.rows import VerifierOptions, verifier_rows
 
@@ -53,19 +54,34 @@ class Material:
         return [trace for part in (self.runs, self.chosen) for traces in part.values() for trace in traces]
 
 
+def spellings(*parts: Sequence[Path]) -> list[list[Path]]:
+    """Each part of an export's runs with every run once, and one run under the same name in all parts.
+
+    Raises:
+        UserError: a trace file of a run that is named as well: its episodes would count twice.
+    """
+    names = {place.resolve(): place for place in distinct([place for part in parts for place in part])}
+    for place, name in names.items():
+        if place.parent.name == "traces" and (run := names.get(place.parent.parent)) is not None:
+            raise UserError(f"{name} is a part of {run}: its episodes would count twice: name one of them")
+    return [[names[place.resolve()] for place in distinct(part)] for part in parts]
+
+
 def read_material(runs: Sequence[Path], *, chosen: Sequence[Path] = (), threshold: float | None = None,
                   slices: Sequence[Any] = SLICES, root: Path | None = None, needs_questions: bool = False,
                   scores: Mapping[str, Mapping[str, float]] | None = None) -> Material:
     """Traces of run folders or single shards, with the questions of their tasks.
 
     Args:
+        runs, chosen: a run counts once, however often and in whatever spelling it is named.
         threshold: of the check against the test split; None: the default, where the runs' data are there to be read.
         slices: of the test split that is checked against.
         needs_questions: the choice of rows asks for them.
 
     Raises:
-        UserError: a folder without traces; no data for a check that was asked for.
+        UserError: a folder without traces; no data for a check that was asked for; a run and a file of it.
     """
+    runs, chosen = spellings(runs, chosen)
     read = {str(run): load_traces([run]) for run in dict.fromkeys([*runs, *chosen])}
     parts = [{str(run): read[str(run)] for run in part} for part in (runs, chosen)]
     sources = tuple(describe(Path(run), traces) for run, traces in read.items())

@@ -14,6 +14,27 @@ from env.errors import UserError
 from medcopilot.policies.base import Policy
 
 
+def check_policy(spec: str) -> None:
+    """Whether the word names a policy, without loading one.
+
+    Raises:
+        UserError: it does not.
+    """
+    if spec == "expert":
+        return
+    if spec.startswith("openai:"):
+        model, _, url = spec.removeprefix("openai:").partition("@")
+        if not model or not url:
+            raise UserError(f"policy {spec!r}: write openai:MODEL@URL, e.g. openai:qwen2.5-7b@http://127.0.0.1:8000/v1")
+    elif spec.startswith("served:"):
+        folder, found, _ = spec.removeprefix("served:").partition("@http")
+        if not found or not Path(folder).is_dir():
+            raise UserError(f"policy {spec!r}: write served:FOLDER@URL with the checkpoint folder that the server serves, e.g. "
+                            "served:runs/demo/checkpoints/sft@http://127.0.0.1:8000")
+    elif not Path(spec.removeprefix("vllm:")).is_dir():
+        raise UserError(f"policy {spec!r} is no expert, openai:MODEL@URL, served:FOLDER@URL or checkpoint folder: check the path")
+
+
 def load_policy(spec: str, *, seed: int = 0, detours: float = 0.3, licences: Mapping[str, str] | None = None,
                 threads: int | None = None, **options: Any) -> Policy:
     """The policy that `spec` names.
@@ -25,7 +46,11 @@ def load_policy(spec: str, *, seed: int = 0, detours: float = 0.3, licences: Map
         licences: dataset -> licence tag, for the agreement gate of endpoints.
         threads: CPU threads of the engine; None leaves torch's default.
         options: passed to the policy's constructor.
+
+    Raises:
+        UserError: the word names no policy, or its checkpoint cannot be read.
     """
+    check_policy(spec)
     if spec == "expert":
         from medcopilot.policies.expert import ExpertPolicy
 
@@ -34,14 +59,10 @@ def load_policy(spec: str, *, seed: int = 0, detours: float = 0.3, licences: Map
         from medcopilot.policies.openai_api import OpenAIPolicy
 
         model, _, url = spec.removeprefix("openai:").partition("@")
-        if not model or not url:
-            raise UserError(f"policy {spec!r}: write openai:MODEL@URL, e.g. openai:qwen2.5-7b@http://127.0.0.1:8000/v1")
         return OpenAIPolicy(base_url=url, model=model, licences=dict(licences or {}), **options)
     if spec.startswith("served:"):
         return _served(spec, dict(licences or {}), options)
     folder = Path(spec.removeprefix("vllm:"))
-    if not folder.is_dir():
-        raise UserError(f"policy {spec!r} is no expert, openai:MODEL@URL, served:FOLDER@URL or checkpoint folder: check the path")
     if spec.startswith("vllm:"):
         from medcopilot.policies.vllm_offline import VllmPolicy
 
@@ -52,10 +73,7 @@ def load_policy(spec: str, *, seed: int = 0, detours: float = 0.3, licences: Map
 
 
 def _served(spec: str, licences: dict[str, str], options: dict[str, Any]) -> Policy:
-    folder, found, urls = spec.removeprefix("served:").partition("@http")
-    if not found or not Path(folder).is_dir():
-        raise UserError(f"policy {spec!r}: write served:FOLDER@URL with the checkpoint folder that the server serves, e.g. "
-                        "served:runs/demo/checkpoints/sft@http://127.0.0.1:8000")
+    folder, _, urls = spec.removeprefix("served:").partition("@http")
     from pydantic import ValidationError
 
     from medcopilot.policies.server_settings import ServerSettings

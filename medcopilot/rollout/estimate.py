@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from medcopilot.agent.profiles import view_for
 from medcopilot.prices import load_prices, price_of
 from medcopilot.rollout.sample import all_jobs, run_record
-from medcopilot.rollout.settings import SampleConfig, build_all, policy_of
+from medcopilot.rollout.settings import SampleConfig, build_all, check_config, policy_of
 from medcopilot.runs import RunFolder
 
 _SAMPLE = 200
@@ -34,8 +34,9 @@ def estimate(config: SampleConfig, root: Path | None = None) -> dict[str, Any]:
         and US dollars of what is owed, each None where it is not known; `from_traces`: how many traces that rests on.
 
     Raises:
-        UserError: `out` holds another run.
+        UserError: `out` holds another run, or the settings cannot be played.
     """
+    check_config(config)
     builts = build_all(config.datasets, config.builds, root)
     policy = policy_of(config, builts)
     jobs = list(all_jobs(config, builts))

@@ -2,7 +2,9 @@
 
 Promises: resumes by content hash, with nothing lost and nothing repeated, whatever ended the run before; the first rollout of a
 task is greedy and the rest are sampled at `temperature` unless `greedy_first` is off; infrastructure failures are owed again; a
-run that reaches its budget ends in good order. Alone on this process or with a crew of others, the traces are the same.
+run that reaches its budget ends in good order. Alone on this process or with a crew of others, the traces are the same. What is
+wrong with the settings is said before anything is built, and before the folder is the run's. `planned` in `summary.json` is how
+many episodes the settings ask for, whatever ended the run.
 Does not cover: what is sampled (`medcopilot.rollout.settings`) and where workers live (`medcopilot.rollout.backends`).
 """
 
@@ -25,12 +27,22 @@ from medcopilot.prices import Price, load_prices, price_of
 from medcopilot.rollout.backends import WorkerDied, play_joblib, play_ray
 from medcopilot.rollout.engine import NothingWorks
 from medcopilot.rollout.jobs import Job
-from medcopilot.rollout.settings import OPERATIONAL, SampleConfig, build_all, choose_tasks, policy_of
+from medcopilot.rollout.settings import (
+    OPERATIONAL,
+    SampleConfig,
+    build_all,
+    check_config,
+    choose_tasks,
+    nothing_chosen,
+    policy_of,
+)
 from medcopilot.rollout.worker import Played, Worker
 from medcopilot.runs import RunFolder
 
 Progress = Callable[[int, int, dict[str, Any]], None]
-"""`progress(done, total, {"success": rate, "infrastructure": count, "eta": seconds, "stopped": why})`."""
+"""`progress(done, total, {"played": count, "success": rate, "infrastructure": count, "eta": seconds, "stopped": why})`: once before
+anything is played, about twice a second, and once at the end. `played`, `success` (None: none of them is graded) and
+`infrastructure` (masked) are of this call; `done` holds masked episodes too."""
 _DEATHS = 3
 """Workers of a crew that may die before the run gives up."""
 _INDEX_EVERY = 2_000
@@ -45,19 +57,21 @@ def sample_run(
     `policy`: an object in place of the one that the config names; only this process can play it.
 
     Raises:
-        UserError: the folder holds another run, or nothing can be played.
+        UserError: the folder holds another run, no task is chosen, or nothing can be played.
         NothingWorks: every episode of the run was masked. They are owed.
     """
+    check_config(config, playable=policy is not None)
     builts = build_all(config.datasets, config.builds, root)
     policy = policy or policy_of(config, builts)
-    run = open_run(config, builts, policy)
     jobs = list(all_jobs(config, builts))
+    run = open_run(config, builts, policy, planned=len(jobs))
     meter = None
     with run.alone():
         for deaths in range(_DEATHS + 1):
             done = run.done()
             owed = [job for job in jobs if job.trace_id(policy.name, config.protocol) not in done]
             meter = Meter(config, policy, run, len(done), len(owed), progress, meter)
+            meter.tell()
             try:
                 _play(config, builts, root, policy, run, owed, meter)
                 break
@@ -65,19 +79,22 @@ def sample_run(
                 if deaths == _DEATHS:
                     raise
     run.index.refresh()
+    meter.tell()
     meter.check()
     return config.out
 
 
-def open_run(config: SampleConfig, builts: dict[str, Built], policy: Policy) -> RunFolder:
-    """The run's folder, with its record. Refused if it holds another run."""
-    run = RunFolder.create(config.out, run_record(config, policy))
+def open_run(config: SampleConfig, builts: dict[str, Built], policy: Policy, planned: int) -> RunFolder:
+    """The run's folder, with its record. Refused if it holds another run; not made where the sandbox does not start."""
+    record = run_record(config, policy)
+    RunFolder.begun(config.out, record)
     backend = open_backend(config.sandbox)
     try:
         gym = Gym(backend, builts.values(), protocol=config.protocol, stateful=config.stateful).describe()
     finally:
         backend.close()
-    run.write_summary({"version": __version__, "code": code_record(), "gym": gym, "policy": policy.describe(),
+    run = RunFolder.create(config.out, record)
+    run.write_summary({"planned": planned, "version": __version__, "code": code_record(), "gym": gym, "policy": policy.describe(),
                        "builds": {name: built.manifest["request"] for name, built in builts.items()}})
     return run
 
@@ -92,11 +109,17 @@ def run_record(config: SampleConfig, policy: Policy) -> dict[str, Any]:
 
 
 def all_jobs(config: SampleConfig, builts: dict[str, Built]) -> Iterator[Job]:
-    """Every rollout of the run, the first of all tasks before the second of any."""
+    """Every rollout of the run, the first of all tasks before the second of any.
+
+    Raises:
+        UserError: there is none.
+    """
     chosen = [
         choose_tasks(built, config.split, config.slices, config.tasks_per_dataset, config.seed, config.skip_tasks)
         for built in builts.values()
     ]
+    if not any(chosen):
+        raise UserError(nothing_chosen(config, builts))
     for sample in range(config.samples):
         temperature = 0.0 if sample == 0 and config.greedy_first else config.temperature
         for tasks in chosen:
@@ -130,12 +153,15 @@ class Meter:
         self._price: Price | None = price_of(load_prices(config.prices), policy.name)
         if config.max_cost is not None and self._price is None:
             raise UserError(f"max_cost: no price of {policy.name} is known: put it into the file of prices")
-        self._count = self._success = self._graded = self._failed = self._tokens = 0
+        self._count = self._success = self._graded = self._failed = self._tokens = self._earlier = 0
         self._cost, self._error = 0.0, ""
         self._start, self._told = time.monotonic(), 0.0
         self._began = self._start
         if earlier is not None:
             self._tokens, self._cost, self._began = earlier._tokens, earlier._cost, earlier._began
+            # those that it counted as masked are owed again
+            self._earlier = earlier._earlier + earlier._count - earlier._failed
+            self._success, self._graded = earlier._success, earlier._graded
 
     def count(self, played: Played) -> None:
         """One trace more."""
@@ -144,18 +170,26 @@ class Meter:
         self._graded += played.graded
         self._failed += played.masked
         self._error = played.error or self._error
-        self._tokens += played.completion_tokens or 0
+        if played.completion_tokens is not None:
+            self._tokens += played.completion_tokens
+        elif self._config.max_tokens is not None and not played.masked:
+            raise UserError("max_tokens: the policy does not say how many tokens its replies took: leave it out and set "
+                            "max_seconds")
         if self._price is not None:
             self._pay(self._price, played)
         if self._count % _INDEX_EVERY == 0:
             self._run.index.refresh()
-        now = time.monotonic()
-        if now - self._told > 0.5 or self._count == self._owed:
-            self._told = now
-            eta = (now - self._start) / self._count * (self._owed - self._count)
-            self._progress(self._before + self._count, self._before + self._owed,
-                           {"success": self._success / max(1, self._graded), "infrastructure": self._failed, "eta": eta,
-                            "stopped": self.over()})
+        if time.monotonic() - self._told > 0.5:
+            self.tell()
+
+    def tell(self) -> None:
+        """How far the run is."""
+        now = self._told = time.monotonic()
+        left = self._owed - self._count
+        eta = (now - self._start) / max(1, self._count) * left
+        self._progress(self._before + self._count, self._before + self._owed,
+                       {"played": self._earlier + self._count, "success": self._success / self._graded if self._graded else None,
+                        "infrastructure": self._failed, "eta": eta, "stopped": self.over() if left else ""})
 
     def _pay(self, price: Price, played: Played) -> None:
         """Add a trace's cost. What masked episodes cost is left out: their tokens are not known.

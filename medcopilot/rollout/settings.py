@@ -6,18 +6,23 @@ Does not cover: playing (`medcopilot.rollout.sample`).
 
 from __future__ import annotations
 
+import os
 import random
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from env.datasets import BuildRequest, Built, get_dataset
-from env.datasets.base import data_root
+from env.datasets.base import Dataset, data_root
 from env.errors import UserError
+from env.sandbox import BACKENDS
 from env.task import Slice, Split, Task
 from medcopilot.policies.base import Policy
-from medcopilot.policies.load import load_policy
+from medcopilot.policies.load import check_policy, load_policy
+from medcopilot.prices import load_prices
 from medcopilot.train.config import Config
 
 OPERATIONAL = {"out", "concurrency", "box_threads", "threads", "backend", "workers", "max_seconds", "max_tokens", "max_cost",
@@ -77,18 +82,51 @@ class SampleConfig(Config):
     """Tell an agent that repeats itself once, then end its episode; off, as in the paper."""
 
 
-def build_all(names: tuple[str, ...], builds: dict[str, BuildRequest], root: Path | None = None) -> dict[str, Built]:
-    """Built folders of the named datasets, building what is missing.
+def check_config(config: SampleConfig, *, playable: bool = False) -> None:
+    """Say at once what would otherwise be found after minutes of building, or after the run's folder was made.
+
+    Args:
+        playable: the policy is there as an object, and not to be looked for.
 
     Raises:
-        UserError: `builds` tells of a dataset that does not exist: a misspelt one would be taken as its synthetic twin unnoticed.
+        UserError: no such policy, dataset, sandbox or file of prices, or `out` cannot be a folder.
+    """
+    if not playable:
+        check_policy(config.policy)
+    if config.sandbox not in BACKENDS:
+        raise UserError(f"no sandbox backend {config.sandbox!r}; choose one of: {', '.join(BACKENDS)}")
+    place = next(path for path in (config.out, *config.out.absolute().parents) if path.exists())
+    if not place.is_dir():
+        raise UserError(f"out: {place} is a file, not a folder: choose another place for the run")
+    if not os.access(place, os.W_OK):
+        raise UserError(f"out: {place} is not writable: choose another place for the run, or make it writable")
+    if config.max_cost is not None or config.prices is not None:
+        load_prices(config.prices)
+    _datasets(config.datasets, config.builds)
+
+
+def _datasets(names: Iterable[str], builds: Mapping[str, BuildRequest]) -> dict[str, Dataset]:
+    """The named datasets.
+
+    Raises:
+        UserError: one does not exist, among `builds` too: a misspelt one would be taken as its synthetic twin unnoticed.
     """
     for name in builds:
         try:
             get_dataset(name)
         except UserError as error:
             raise UserError(f"builds: {error}") from None
-    return {name: get_dataset(name).build(builds.get(name, BuildRequest()), root or data_root()) for name in names}
+    return {name: get_dataset(name) for name in names}
+
+
+def build_all(names: tuple[str, ...], builds: dict[str, BuildRequest], root: Path | None = None) -> dict[str, Built]:
+    """Built folders of the named datasets, building what is missing.
+
+    Raises:
+        UserError: a dataset does not exist; said before any is built.
+    """
+    return {name: dataset.build(builds.get(name, BuildRequest()), root or data_root())
+            for name, dataset in _datasets(names, builds).items()}
 
 
 def choose_tasks(built: Built, split: Split, slices: tuple[Slice, ...], count: int | None, seed: int, skip: int = 0) -> list[Task]:
@@ -96,6 +134,16 @@ def choose_tasks(built: Built, split: Split, slices: tuple[Slice, ...], count: i
     tasks = [task for task in built.iter_tasks(split) if not slices or task.slice in slices]
     random.Random(f"{seed}/{split}").shuffle(tasks)
     return tasks[skip:] if count is None else tasks[skip : skip + count]
+
+
+def nothing_chosen(config: SampleConfig, builts: Mapping[str, Built]) -> str:
+    """One sentence about a choice that holds no task."""
+    there = {name: Counter(task.slice for task in built.iter_tasks(config.split)) for name, built in builts.items()}
+    told = "; ".join(f"{name}: {', '.join(f'{part} {count:,}' for part, count in sorted(parts.items())) or 'none'}"
+                     for name, parts in there.items())
+    wanted = "".join([f" in the slices {', '.join(config.slices)}" if config.slices else "",
+                      f" after the first {config.skip_tasks:,}" if config.skip_tasks else ""])
+    return f"there is no task of the split {config.split}{wanted} ({told or 'no dataset is named'}): choose others"
 
 
 def policy_of(config: SampleConfig, builts: dict[str, Built]) -> Policy:

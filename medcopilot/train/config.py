@@ -202,7 +202,8 @@ def _explain(cls: type[Config], source: str, error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         valid = _keys(_section(cls, parts[:-1]))
         near = difflib.get_close_matches(parts[-1], valid, n=1, cutoff=0.5)
-        cure = f"did you mean '{near[0]}'?" if near else "remove it; valid keys here are " + ", ".join(sorted(valid))
+        cure = (f"did you mean '{near[0]}'?" if near else
+                f"remove it; valid keys here are {', '.join(sorted(valid))}" if valid else "remove it")
         return f"{source}: unknown key '{key}': {cure}{more}"
     if first["type"] == "missing":
         return f"{source}: key '{key}' is missing: add it{more}"
@@ -215,13 +216,14 @@ def _keys(cls: type[BaseModel] | None) -> list[str]:
 
 
 def _section(cls: type[BaseModel], parts: Sequence[str]) -> type[BaseModel] | None:
-    """The model class of a nested section."""
-    current: type[BaseModel] | None = cls
+    """The model class of a nested section; an item of a list or an entry of a mapping is one too."""
+    current: Any = cls
     for part in parts:
-        if current is None or part not in current.model_fields:
-            return None
-        current = _model_in(current.model_fields[part].annotation)
-    return current
+        if (model := _model_in(current)) is not None:
+            current = model.model_fields[part].annotation if part in model.model_fields else None
+        else:
+            current = _item_in(current)
+    return _model_in(current)
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -230,3 +232,11 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return next((found for arg in typing.get_args(annotation) if (found := _model_in(arg))), None)
     return None
+
+
+def _item_in(annotation: Any) -> Any:
+    """What a list holds, or a mapping's values are; None for anything else."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return next((found for arg in typing.get_args(annotation) if (found := _item_in(arg)) is not None), None)
+    found = [arg for arg in typing.get_args(annotation) if arg is not Ellipsis]
+    return found[-1] if found and typing.get_origin(annotation) in (list, tuple, dict) else None

@@ -1,7 +1,8 @@
 """Runs to look at: rows of an index, one trace at a time, words found in a gigabyte.
 
 Promises: a trace is read from where the index says it lies, nothing else is loaded; a run that somebody else owns is indexed
-in a temporary file; words are found in the shards as they stand, letter by letter.
+in a temporary file; words are found in the shards as they stand, letter by letter, and only where they were said or printed
+(`said`): not in the names of fields, in numbers or in token lists.
 Does not cover: the page (`medcopilot.view.server`).
 """
 
@@ -11,6 +12,7 @@ import bisect
 import json
 import mmap
 import os
+import re
 import sqlite3
 import tempfile
 import threading
@@ -32,6 +34,35 @@ WHOLE = 1_000_000
 _STRETCH = 8 << 20
 """Bytes that a search reads at a time."""
 _KEPT_SEARCHES = 16
+_BACKSLASH = ord("\\")
+
+
+_SAID = re.compile(rb'"(?:content|reply|observation|guard)":"([^"\\]*(?:\\.[^"\\]*)*)"|"params":(\{.*?\}),"problem":"', re.DOTALL)
+"""A text of a message or turn, or the parameters that an action was given. No text holds these beginnings: in a text, a quote has a
+backslash before it."""
+_TURNS_END = b'],"tokens":'
+
+
+def said(lines: bytes, needle: bytes, start: int, end: int) -> bool:
+    """Whether a trace's line, `lines[start:end]`, holds the needle in what was said and printed. Both as JSON, in small letters."""
+    first = lines.find(b'"messages":[', start, end)
+    last = lines.find(_TURNS_END, first, end)
+    # where a policy wrote the same into its parameters it comes again: then all of the line is looked at
+    if last < 0 or lines.find(_TURNS_END, last + 1, end) >= 0:
+        last = end
+    if first < 0 or lines.find(needle, first, last) < 0:
+        return False
+    for text in _SAID.finditer(lines, first, last):
+        inside, after = text.span(text.lastindex or 0)
+        at = lines.find(needle, inside, after)
+        while at >= 0:
+            before = at
+            while before > inside and lines[before - 1] == _BACKSLASH:
+                before -= 1
+            if (at - before) % 2 == 0:  # else its first letter is the second half of an escape: the n of a new line
+                return True
+            at = lines.find(needle, at + 1, after)
+    return False
 
 
 class ViewedRun:
@@ -102,7 +133,7 @@ class ViewedRun:
         return rows[0]["id"] if rows else None
 
     def _search(self, text: str) -> set[str]:
-        """Ids of the traces whose line holds these letters, A to Z as large or small ones."""
+        """Ids of the traces in which these letters were said or printed, A to Z as large or small ones."""
         with self._guard:
             if text not in self._found:
                 if len(self._found) >= _KEPT_SEARCHES:
@@ -128,7 +159,9 @@ class ViewedRun:
                     at = letters.find(needle)
                     while at >= 0:
                         number = bisect.bisect_right(offsets, start + at) - 1
-                        if start + at < ends[number]:  # between two rows lie episodes that were masked and played again
+                        end = ends[number] - start
+                        # between two rows lie episodes that were masked and played again
+                        if at < end and said(letters, needle, offsets[number] - start, end):
                             found.add(names[number])
                         at = letters.find(needle, offsets[number + 1] - start) if number + 1 < after else -1
                     first = after

@@ -68,17 +68,21 @@ def test_a_budget_ends_a_run_in_order_and_an_estimate_plays_nothing(environment,
     said = play(out, environment, *options, "--estimate")
     assert "100 of 100 episodes are owed" in said
     assert not out.exists()
-    said = play(out, environment, *options, "--max-tokens", "1", "--concurrency", "4")
-    assert "0 masked" in said
+    said = play(out, environment, *options, "--max-seconds", "0.001", "--concurrency", "4")
+    assert "the budget max_seconds is used up" in said
+    uncounted = command(out, *options, "--max-tokens", "1")
+    refused = subprocess.run(uncounted, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert (refused.returncode, "does not say how many tokens" in refused.stderr) == (2, True)
+    assert json.loads((out / "summary.json").read_text())["planned"] == 100
     play(out, environment, *options, "--estimate", "--json", str(tmp_path / "e.json"))
     found = json.loads((tmp_path / "e.json").read_text())
     assert found["owed"] + found["done"] == found["episodes"] == 100
     assert found["expected"]["usd"] is None
     assert (found["expected"]["seconds"] is None) == (found["from_traces"] == 0)
-    other = command(out, *options, "--temperature", "0.9", "--estimate")
+    other = command(out, *options, "--protocol", "paper", "--estimate")
     refused = subprocess.run(other, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert refused.returncode == 2
-    assert "holds a run with another config (different: temperature)" in refused.stderr
+    assert "holds a run with another config (different: protocol)" in refused.stderr
 
 
 @pytest.mark.parametrize(("tasks", "samples", "kills", "backend"), [

@@ -1,6 +1,7 @@
 """The online loop guard: tells once, then ends the episode, and never for observations that differ."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -90,7 +91,10 @@ def test_a_loop_that_closes_with_the_last_turn_is_the_turn_limit():
 
 
 def test_the_guard_is_part_of_a_runs_config_and_runs_from_before_it_resume(tmp_path, monkeypatch):
-    monkeypatch.setattr("medcopilot.rollout.sample.open_backend", lambda _: FakeBackend())
+    for module in ("sample", "worker"):
+        monkeypatch.setattr(f"medcopilot.rollout.{module}.open_backend", lambda _: FakeBackend())
+    toy = SimpleNamespace(manifest={"dataset": "toy", "request": {}}, folder=tmp_path, iter_tasks=lambda split: iter([a_task()]))
+    monkeypatch.setattr("medcopilot.rollout.sample.build_all", lambda *_: {"toy": toy})
     plain = SampleConfig(out=tmp_path / "run", policy="scripted", datasets=())
     sample_run(plain, policy=Scripted([CODE]))
     assert "loop_guard" not in json.loads((tmp_path / "run" / "config.json").read_text())

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from env.errors import UserError
 from medcopilot.cli import evaluate, sample
@@ -26,6 +28,48 @@ def test_a_file_and_options_do_not_mix(tmp_path: Path) -> None:
         sample.run(policy="expert")
     with pytest.raises(UserError, match=r"unknown key 'polcy': did you mean 'policy'"):
         sample.run(config_file=file, changes=["polcy=expert"])
+
+
+def refused(command, *words: str) -> str:
+    """What a command line is refused with."""
+    app = typer.Typer()
+    app.command()(command.run)
+    found = CliRunner().invoke(app, list(words))
+    assert isinstance(found.exception, UserError), found.output
+    return str(found.exception)
+
+
+@pytest.mark.parametrize("option", [
+    ["--n", "2"], ["--dataset", "mimic_iii"], ["--max-seconds", "1"], ["--max-cost", "0.01"], ["--without", "debugging"],
+    ["--temperature", "0.6"], ["--no-greedy-first"], ["--stateful"], ["--split", "test"], ["--patients", "1000"]])
+def test_no_option_is_ignored_beside_a_file(tmp_path: Path, option: list[str]) -> None:
+    """Not even one that says the default: the file may say something else."""
+    file = tmp_path / "s.yaml"
+    file.write_text("out: runs/x\npolicy: expert\n")
+    said = refused(sample, "--config", str(file), "--estimate", *option)
+    assert "would change nothing: with --config the file says it, and --set" in said
+    assert option[0].replace("--no-", "--") in said
+
+
+@pytest.mark.parametrize(("words", "reason"), [
+    (["expert", "--set", "samples=2"], "--set changes keys of a file: give --config too"),
+    (["expert", "--workers", "2"], "--workers would change nothing: --backend local is one process"),
+    (["runs/x", "--detours", "0.5"], "only the scripted expert makes detours"),
+    (["expert", "--cache", "x.sqlite"], "only replies of openai:MODEL@URL are kept"),
+    (["expert", "--temperature", "0.6"], "add --samples 2 or --no-greedy-first"),
+    (["expert", "--dataset", "medcalcbench", "--source", "medcalcbench=/x", "--test", "5", "--build-seed", "1"],
+     "--test, --build-seed would change nothing: they are of synthetic twins")])
+def test_an_option_that_would_change_nothing_is_refused(tmp_path: Path, words: list[str], reason: str) -> None:
+    assert reason in refused(sample, *words, "--out", str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("option", [
+    ["--split", "train"], ["--samples", "8"], ["--temperature", "0.6"], ["--profile", "nano"], ["--protocol", "paper"],
+    ["--concurrency", "4"], ["--train", "5"], ["--test", "5"], ["--patients", "50"], ["--build-seed", "1"], ["--out", "x"],
+    ["--loop-guard"]])
+def test_eval_of_runs_refuses_what_chooses_episodes(option: list[str]) -> None:
+    assert f"eval: {option[0]} would change nothing" in refused(evaluate, "runs/a", *option)
 
 
 @pytest.mark.parametrize("words", [["medcalc=/tmp"], ["eicu=/tmp"], ["medcalcbench"], ["medcalcbench="]])

@@ -85,6 +85,22 @@ def test_off_policy_pairs_name_the_run_of_the_chosen_sides(run_folder: Path, tmp
     assert "sides: off_policy 3" in found.output
 
 
+def test_a_run_counts_once_however_it_is_spelled(run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(run_folder)
+    rest = ["--tokenizer", str(tmp_path / "tokenizer"), "--new-tokenizer", "300", "--json", str(tmp_path / "card.json")]
+    words = ["sft", "run", "./run", str(run_folder), "link", "--out", "a.jsonl", *rest]
+    found = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert "training split, graded: 6 -> 6 episodes" in found.output
+    assert "difficulty: medium 3" in found.output
+    assert json.loads((tmp_path / "card.json").read_text())["runs"] == ["run"]
+    pairs = ["dpo", "run", "--chosen", str(run_folder), "--out", "b.jsonl", *rest]
+    found = CliRunner().invoke(app, pairs, catch_exceptions=False)
+    assert "sides: on_policy 3" in found.output
+    with pytest.raises(UserError, match=r"0\.jsonl is a part of run: its episodes would count twice"):
+        CliRunner().invoke(app, ["sft", "run", "run/traces/0.jsonl", "--out", "c.jsonl", *rest], catch_exceptions=False)
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (["ppo", "{run}", "--out", "x.jsonl", "--tokenizer", "t"], "choose sft, dpo or verifier"),
     (["sft", "{run}", "--out", "x.csv", "--tokenizer", "t"], "jsonl or .parquet"),

@@ -7,6 +7,7 @@ from trace_factory import make_trace
 
 from medcopilot.report.stage import read_stage
 from medcopilot.runs import RunFolder
+from medcopilot.trace import Turn
 from medcopilot.view.runs import ViewedRun
 from medcopilot.view.server import Viewer
 
@@ -42,6 +43,37 @@ def test_words_are_found_in_the_episodes_that_hold_them(run):
     assert found("visits") == {"first", "second"}
     assert found("drugs") == {"last"}
     assert found("ghosts") == set(), "only attempts that count no more hold it"
+
+
+@pytest.fixture
+def lookup(tmp_path):
+    """A search of one episode that has a bit of everything."""
+    folder = RunFolder.create(tmp_path / "odd", {"policy": "nano"})
+    turn = Turn(reply='{"action":"code_execution","params":{"code":"print(\\"ward\\")\\nnext"}}', action="code_execution",
+                params={"code": 'print("ward")\nnext', "why": {"deep": ["nested words"]},
+                        "odd": [{"x": [1], "tokens": {"ids": []}}]},
+                observation="größer als\nnought C:\\new", guard="You said that before.",
+                execution={"status": "killed", "exit_code": 9}, problem="not_allowed")
+    with folder.writer() as writer:
+        writer.write(make_trace(True, id="odd", turns=[turn], category="secret category",
+                                submission={"kind": "answer", "answer": 77},
+                                messages=[{"role": "system", "content": "Rules."}, {"role": "user", "content": "How many?"}]))
+        writer.write(make_trace(True, id="plain", messages=question("wards")))
+    viewed = ViewedRun(folder.path)
+    viewed.prepare()
+    return lambda text: {row["id"] for row in viewed.rows({"text": text}, 0, 10)["rows"]}
+
+
+@pytest.mark.parametrize("text", ["rules.", "HOW MANY?", 'print("ward")', "nested words", "größer als", "said that before",
+                                  "nought", "c:\\new", 'params":{', "code_execution", "ward", "w", "next"])
+def test_what_was_said_and_printed_is_found(lookup, text):
+    assert "odd" in lookup(text)
+
+
+@pytest.mark.parametrize("text", ["logprobs", "mask", "-0.1", "generate_seconds", "observation", "content", "system", "exit_code",
+                                  "killed", "not_allowed", "secret category", "77", "strict", "nnought", 'new"'])
+def test_names_of_fields_numbers_and_escapes_are_not(lookup, text):
+    assert lookup(text) == set()
 
 
 def test_a_report_shows_no_attempt_that_was_played_again(run):

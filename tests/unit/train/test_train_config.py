@@ -22,6 +22,8 @@ class Recipe(StageConfig):
     data: Path
     section: Section = Section()
     maybe: Section | None = None
+    listed: tuple[Section, ...] = ()
+    named: dict[str, Section] = Field(default_factory=dict)
 
 
 GOOD = "run: runs/x\ndata: rows.jsonl\nsection:\n  rate: 1e-4\n"
@@ -76,6 +78,8 @@ def test_unknown_nested_key_lists_the_valid_ones(recipe: Path) -> None:
     assert "'section.zzz'" in complaint(recipe, "section.zzz=1")
     assert "valid keys here are rate" in complaint(recipe, "section.zzz=1")
     assert "did you mean 'rate'" in complaint(recipe, "maybe.ratee=1")
+    assert "'listed.0.ratee': did you mean 'rate'" in complaint(recipe, "listed=[{ratee: 1}]")
+    assert "'named.one.zzz': remove it; valid keys here are rate" in complaint(recipe, "named.one.zzz=1")
 
 
 def test_wrong_type_and_wrong_value_name_the_key(recipe: Path) -> None:
