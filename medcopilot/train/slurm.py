@@ -3,16 +3,17 @@
     python -m medcopilot.train.slurm launch STAGE RECIPE NODES [key=value ...]
     python -m medcopilot.train.slurm servers STAGE RECIPE URL,URL,... SYNC [key=value ...]
 
-Promises: `launch` prints the accelerate configuration that the recipe's header names (that for several nodes where there are
-several), and how many seconds the launcher must leave its processes after a signal; `servers` the overrides with which the recipe
-trains on such servers, an empty line, and the words of `medcopilot serve` for its rollouts. One per line; bad input is one sentence
-and exit code 2, and overrides that are printed are accepted.
+Promises: `launch` prints the accelerate configuration (`ACCELERATE`, or what the header names, that for several nodes where there
+are several), and how many seconds the launcher must leave its processes after a signal; `servers` the overrides with which
+the recipe trains on such servers, an empty line, and the words of `medcopilot serve` for its rollouts. One per line; bad input is
+one sentence and exit code 2, and overrides that are printed are accepted.
 Does not cover: how many nodes, ranks, GPUs and servers there are: the job counts them.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -73,7 +74,8 @@ def _flag(key: str, value: Any) -> list[str]:
 def _launch(cls: type[StageConfig], recipe: Path, words: Sequence[str]) -> list[str]:
     nodes, *overrides = words
     config = load_config(cls, recipe, overrides)
-    return [str(configuration(recipe, int(nodes))), str(round(config.grace_seconds) + SLACK_SECONDS)]
+    chosen = os.environ.get("ACCELERATE") or configuration(recipe, int(nodes))
+    return [str(chosen), str(round(config.grace_seconds) + SLACK_SECONDS)]
 
 
 def _servers(cls: type[StageConfig], recipe: Path, words: Sequence[str]) -> list[str]:

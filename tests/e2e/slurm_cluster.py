@@ -26,6 +26,7 @@ AuthType=auth/munge
 AuthInfo=socket={folder}/munge.sock,cred_expire=5
 CredType=cred/munge
 SlurmctldPort={controller}
+FirstJobId={first}
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -136,7 +137,8 @@ def open_cluster(folder: Path, repository: Path, nodes: int = 1, gpus: int = 0) 
     names = [socket.gethostname(), "localhost"][:nodes]
     own = f" Gres=gpu:{gpus}" if gpus else ""
     lines = [NODE.format(name=name, port=_free_port(), cores=cluster.cores) + own for name in names]
-    conf = CONF.format(folder=folder, host=names[0], controller=_free_port(), nodes="\n".join(lines))
+    first = 1 + 50 * (os.getpid() % 300)  # a job's number is its launchers' port: two clusters at once must not share any
+    conf = CONF.format(folder=folder, host=names[0], controller=_free_port(), first=first, nodes="\n".join(lines))
     (folder / "slurm.conf").write_text(conf)
     for number in range(gpus):
         os.mknod(folder / f"gpu{number}", 0o600 | stat.S_IFCHR, os.makedev(1, 3))  # /dev/null's: Slurm wants devices

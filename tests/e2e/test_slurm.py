@@ -76,8 +76,9 @@ def test_a_pre_empted_job_of_two_processes_resumes(cluster, rows) -> None:
     assert "back into the queue" in said
     assert "start 2" in said
     assert logged(rows / "two", "sft") == list(range(1, 301)), "no step was lost or done twice"
-    logs = [path.read_text() for path in (cluster.repository / "logs" / "slurm").glob("*/*-0.log")]
-    assert any("told to make room, and stopped with a saved state" in text and "2 processes, DDP" in text for text in logs)
+    log = next((cluster.repository / "logs" / "slurm" / said.split()[1]).glob("*-0.log")).read_text()
+    assert "2 processes, DDP" in log
+    assert "told to make room, and stopped with a saved state" in log
 
 
 def test_a_pre_empted_grpo_job_resumes_and_finishes(cluster, workshop) -> None:

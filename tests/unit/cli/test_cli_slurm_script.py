@@ -132,6 +132,15 @@ def test_several_processes_are_launched_as_the_recipes_header_says(repository: P
     assert configuration(Path("recipes") / recipe, nodes).name == wanted
 
 
+def test_another_configuration_may_be_chosen_and_the_launcher_outlasts_the_ranks(repository: Path, monkeypatch, capsys) -> None:
+    from medcopilot.train.slurm import main
+
+    monkeypatch.chdir(repository)
+    monkeypatch.setenv("ACCELERATE", "mine.yaml")
+    assert main(["launch", "ppo", "recipes/qwen2.5-7b/ppo.yaml", "2", "grace_seconds=900"]) == 0
+    assert capsys.readouterr().out.split() == ["mine.yaml", "960"]
+
+
 def test_a_recipe_whose_header_names_no_file_is_refused(tmp_path: Path) -> None:
     from env.errors import UserError
     from medcopilot.train.slurm import configuration
