@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from medcopilot.cli import texts
+from medcopilot.cli.places import no_folder
 
 NAME = "sample"
 
@@ -49,7 +50,7 @@ def run(
     cache: Annotated[Path | None, typer.Option(help="file that keeps an endpoint's replies, and gives them again")] = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="say what it would take, and play nothing")] = False,
     root: Annotated[Path | None, typer.Option(help="data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the outcome here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write the outcome here")] = None,
 ) -> None:
     """Play episodes of a policy in the gym and keep every trace.
 

@@ -111,9 +111,11 @@ class NanoRlStudy(Study):
         seeds = [seed for seed in self.base.choices.seeds
                  if all(self.finished(name) for name in (f"rl-grpo-{seed}", f"rl-ppo-{seed}", f"control-{seed}"))]
         arms = {arm: [f"{arm}-{seed}" for seed in seeds] for arm in ("control", "rl-grpo", "rl-ppo")}
+        arms["start"] = [start] * len(seeds)
         if seeds:
             for title, one, other in (("GRPO - control", "control", "rl-grpo"), ("PPO - control", "control", "rl-ppo"),
-                                      ("PPO - GRPO", "rl-grpo", "rl-ppo")):
+                                      ("PPO - GRPO", "rl-grpo", "rl-ppo"), ("control - start", "start", "control"),
+                                      ("GRPO - start", "start", "rl-grpo"), ("PPO - start", "start", "rl-ppo")):
                 result[title] = self.versus(arms[one], arms[other])
                 say(title, result[title])
         for name in filter(self.finished, [f"rl-{name}" for name in ABLATIONS]):
