@@ -6,9 +6,17 @@ import hashlib
 import os
 from pathlib import Path
 
+from env.errors import UserError
+
 
 def atomic_write(path: Path, data: str | bytes) -> None:
-    """Write, fsync, rename: readers see the old content or the new, never half of it."""
+    """Write, fsync, rename: readers see the old content or the new, never half of it.
+
+    Raises:
+        UserError: a folder is there.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: name a file, e.g. one in it")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

@@ -5,8 +5,13 @@
 : "${MEDCOPILOT_SERVE_ENV:=$MEDCOPILOT_ENV}" # the one with vLLM, where it is another
 # export SBATCH_ACCOUNT=... SBATCH_PARTITION=... SBATCH_QOS=... SBATCH_TIMELIMIT=24:00:00
 # export SBATCH_GPUS_PER_NODE=8             # h100:8 where types are named; without GPUs leave it out
+# Training and serving ask for whole nodes (--exclusive --mem=0). For a part of one, say how much on the command line:
+#   sbatch --oversubscribe --cpus-per-task 16 --mem 200G --gpus-per-node 2 slurm/train.sbatch ...
 # module load cuda/12.8                     # what compute nodes need
 # export NCCL_SOCKET_IFNAME=ib0             # the interface between nodes
+# A trainer gives its weights to servers on other nodes only where you allow it: whoever reaches a port of theirs (8000 and up) can then
+# replace the model's weights and, through vLLM's development routes, run code as you, so only behind a firewall that you trust.
+# export MEDCOPILOT_OPEN_SERVERS=1
 export MEDCOPILOT_ENV MEDCOPILOT_SERVE_ENV
 export HF_HUB_OFFLINE="${HF_HUB_OFFLINE:-1}" TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 export HF_HUB_DISABLE_TELEMETRY=1 PYTHONUNBUFFERED=1

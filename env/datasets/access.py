@@ -63,8 +63,10 @@ ACCESS: dict[str, Access] = {
         "tasks MIT; patients: see the image's own terms",
         "the task file with NDJSON resources, or fhir_server.txt with the address of a running server", "all of it"),
     "biocoder": Access(
-        (("BioCoder's Python problems and their contexts", "https://github.com/gersteinlab/BioCoder"),),
-        "each function under the licence of the repository that it comes from", "the benchmark's JSON files", "all of it"),
+        (("BioCoder's Python problems as the released gym has them (data/biocoder)", "https://github.com/wshi83/MedAgentGym"),),
+        "each function under the licence of the repository that it comes from",
+        "train_tasks.jsonl or test_tasks.jsonl, or both (problem, solution, context, signature); the JSON files of BioCoder's own "
+        "repository (github.com/gersteinlab/BioCoder) are not read", "all of it"),
     "biodsbench": Access(
         (("BioDSBench's Python tasks", "https://github.com/RyanWangZf/BioDSBench"),
          ("the studies' tables, from cBioPortal", "https://www.cbioportal.org/datasets")),
@@ -75,8 +77,8 @@ ACCESS: dict[str, Access] = {
         "the release, or any MEDS extract with hospital stays",
         "a MEDS extract of the open MIMIC-IV demo: https://physionet.org/content/mimic-iv-demo-meds/0.0.1/"),
     "ehr_seqsql": Access(
-        (("EHR-SeqSQL's question files", "https://github.com/seonhee99/EHR-SeqSQL"), ("MIMIC-III v1.4, CSV tables", MIMIC)),
-        CREDENTIALED, "the question files with mimic_iii.sqlite"),
+        (("EHR-SeqSQL's questions (data.json)", "https://github.com/seonhee99/EHR-SeqSQL"), ("MIMIC-III v1.4, CSV tables", MIMIC)),
+        CREDENTIALED, "data.json, and mimic_iii.sqlite or the raw CSV tables"),
     "ehrcon": Access(
         (("EHRCon", "https://physionet.org/content/ehrcon-consistency-of-notes/"), ("MIMIC-III v1.4, notes and CSV tables", MIMIC)),
         CREDENTIALED, "EHRCon's own download, with mimic_iii.sqlite"),

@@ -70,7 +70,7 @@ def verify_source(folder: Path, progress: Callable[[str], None] = lambda _: None
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder: give the folder into which the source was fetched")
-    lists = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_list(path)]
+    lists = checksum_files(folder)
     if not lists:
         raise UserError(f"{folder}: no SHA256SUMS.txt, *.sha256 or *.md5 lies in it: fetch the publisher's checksum file too, or "
                         "compare by hand")
@@ -96,6 +96,11 @@ def verify_source(folder: Path, progress: Callable[[str], None] = lambda _: None
                 problems.append(f"{path} differs from its published checksum: fetch it again")
     present = {path for path in folder.rglob("*") if path.is_file()} - set(lists) - set(named)
     return Verified(folder, checked, tuple(sorted(str(path.relative_to(folder)) for path in present)), tuple(problems))
+
+
+def checksum_files(folder: Path) -> list[Path]:
+    """The checksum files in a source's folder and below."""
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_list(path)]
 
 
 def _is_list(path: Path) -> bool:

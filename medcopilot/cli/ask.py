@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medcopilot.cli import texts
+from medcopilot.cli.places import no_folder
 
 if TYPE_CHECKING:
     from medcopilot.ask import Answer
@@ -31,7 +32,7 @@ def run(
     licence: Annotated[str | None, typer.Option(help="licence tag of the data, e.g. PhysioNet-credentialed")] = None,
     sandbox: Annotated[str, typer.Option(help=texts.SANDBOX)] = "auto",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="show every turn")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write answer and trace here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write answer and trace here")] = None,
 ) -> None:
     """Ask your own data a question; the agent writes and runs code to answer it.
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medcopilot.cli import texts
+from medcopilot.cli.places import no_folder
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Measure speed on this machine.")
 
@@ -21,7 +22,7 @@ def group() -> None:
 def sandbox(
     backend: Annotated[str, typer.Option(help=texts.SANDBOX)] = "auto",
     repeats: Annotated[int, typer.Option(help="boxes measured for each median", min=5)] = 40,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the measurements here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write the measurements here")] = None,
 ) -> None:
     """Start, execution, stop and throughput of boxes, beside a cold sandbox and a polled subprocess.
 
@@ -38,7 +39,8 @@ def sandbox(
 
 @app.command("train")
 def train(
-    json_file: Annotated[Path | None, typer.Option("--json", help="rows are added here, one JSON object per line")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder,
+                                                   help="rows are added here, one JSON object per line")] = None,
     table: Annotated[Path | None, typer.Option(help="print the rows of this file as Markdown")] = None,
     only: Annotated[str, typer.Option(help="stages: sft, dpo, grpo, ppo; default: all")] = "",
     size: Annotated[str, typer.Option(help="0.5b, 1.5b, 3b, 7b, 14b; default: 7b, for PPO 3b too")] = "",
@@ -66,7 +68,7 @@ def train(
 def packing(
     turns: Annotated[int, typer.Option(help="turns of every kind of batch, about 2,048 tokens each", min=3)] = 20,
     rows: Annotated[Path | None, typer.Option(help="SFT rows to take the lengths from; default: those of the demo")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the measurements here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write the measurements here")] = None,
 ) -> None:
     """Non-padding tokens per second of SFT steps on packed and on padded batches, on the CPU.
 
@@ -88,7 +90,7 @@ def rollout(
     steps: Annotated[int, typer.Option(help="GRPO steps counted per turn of each mode", min=1)] = 5,
     switch: Annotated[float, typer.Option(help="milliseconds for which one thread may keep the interpreter from another",
                                           min=0.01)] = 5.0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the measurements here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write the measurements here")] = None,
 ) -> None:
     """How busy episodes keep the engine, episodes per second beside TRL's tool loop, and what one round ahead gains.
 
@@ -113,7 +115,7 @@ def rollout(
 def sampling(
     tasks: Annotated[int, typer.Option(help="tasks of each of two datasets", min=2)] = 200,
     rounds: Annotated[int, typer.Option(help="rounds of both arms", min=1)] = 3,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the measurements here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write the measurements here")] = None,
 ) -> None:
     """A scripted policy's executions per second, beside the same programs in bare boxes.
 
@@ -129,7 +131,7 @@ def sampling(
 @app.command("statistics")
 def statistics(
     repeats: Annotated[int, typer.Option(help="times that each is measured", min=1)] = 5,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the measurements here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write the measurements here")] = None,
 ) -> None:
     """Cluster bootstraps and curves over K on 3,500 made-up tasks.
 
@@ -146,7 +148,7 @@ def statistics(
 def report(
     traces: Annotated[int, typer.Option(help="episodes in all", min=8)] = 10_000,
     megabytes: Annotated[int, typer.Option(help="of their shards together", min=1)] = 1000,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the measurements here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write the measurements here")] = None,
 ) -> None:
     """The report of many made-up traces (seconds, processor seconds, peak memory), and how soon the viewer shows them.
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from medcopilot.cli.places import no_folder
+
 NAME = "compare"
 
 
@@ -19,13 +21,13 @@ def run(
                                                        "score")] = None,
     resamples: Annotated[int, typer.Option(min=100, help="bootstrap resamples")] = 10_000,
     seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write every number here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write every number here")] = None,
 ) -> None:
     """Paired differences of two runs: overall, per slice, suite and dataset, and over K rollouts.
 
     `medcopilot compare runs/sft runs/grpo --json difference.json`. Only tasks that both runs graded count; the interval resamples
     the clusters that both share, and McNemar's exact test looks at each task's first rollout. Runs of one policy under both
-    protocols also get the inflation by protocol and by grader.
+    protocols also get the inflation by protocol and by grader. Whatever else differs between the runs is said below.
     """
     import json
 
@@ -37,14 +39,17 @@ def run(
     from medcopilot.cli.progress import tell
     from medcopilot.evaluation.compare import compare
     from medcopilot.evaluation.protocols import inflation, protocol_pairs
-    from medcopilot.evaluation.runs import load_runs
+    from medcopilot.evaluation.runs import load_records, load_runs
     from medcopilot.evaluation.scaling import scaling_gain
+    from medcopilot.report.comparable import folder_notes
     from medcopilot.report.tables import print_comparison
+    from medcopilot.verifier.scores import refuse_shared
 
     folders = [run_a, run_b]
     if run_a.resolve() == run_b.resolve():
         raise UserError(f"compare: {run_a} and {run_b} are one run: name two")
-    whole = load_runs(folders, tell)
+    whole, records = load_runs(folders, tell), load_records(folders)
+    refuse_shared(verifier, whole)
     (name_a, a), (name_b, b) = whole.items()
     shared = np.intersect1d(a.temperature, b.temperature)
     chosen = temperature if temperature is not None else float(shared[0]) if len(shared) else None
@@ -55,14 +60,15 @@ def run(
     found = compare(one, two, resamples=resamples, seed=seed)
     scores = verifier_scores(folders, verifier) or {}
     gains = scaling_gain(a, b, scores.get(name_a), scores.get(name_b), resamples=resamples, seed=seed)
-    parts = {name_a: one, name_b: two}
-    pairs = {f"{second} against {first}": item for first, second in protocol_pairs(parts)
+    parts, policies = {name_a: one, name_b: two}, {name: record.policy for name, record in records.items()}
+    pairs = {f"{second} against {first}": item for first, second in protocol_pairs(parts, policies)
              if (item := inflation(parts[first], parts[second], resamples=resamples, seed=seed))}
-    print_comparison(name_a, name_b, found, gains, pairs)
+    notes = folder_notes(whole, {name: record.folder for name, record in records.items()}, ("temperature",))
+    print_comparison(name_a, name_b, found, gains, pairs, notes)
     if json_file is not None:
         body = {"a": str(run_a), "b": str(run_b), "temperature": chosen, "resamples": resamples, "seed": seed,
                 "comparison": found.model_dump(), "scaling": [item.model_dump() for item in gains],
-                "inflation": {name: item.model_dump() for name, item in pairs.items()}}
+                "inflation": {name: item.model_dump() for name, item in pairs.items()}, "notes": notes}
         atomic_write(json_file, json.dumps(body, indent=2, ensure_ascii=False))
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medcopilot.cli.places import no_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -65,9 +67,11 @@ def verify(
         found = [verify_source(source, lambda name: tell(f"checking {name}"))]
     else:
         base = root or data_root()
-        folders = [path.parent for name in datasets or ["*"] for path in sorted(base.glob(f"{name}/*/manifest.json"))]
-        if not folders:
-            raise UserError(f"{base}: {' '.join(datasets or ['nothing'])} is not built there: run `medcopilot data build` first")
+        built = {name: sorted(base.glob(f"{name}/*/manifest.json")) for name in datasets or ["*"]}
+        if missing := [name for name, found_there in built.items() if not found_there]:
+            raise UserError(f"{base}: no dataset is built there: run `medcopilot data build` first" if missing == ["*"] else
+                            f"{base}: {missing[0]} is not built there: run `medcopilot data build {missing[0]}` first")
+        folders = [path.parent for paths in built.values() for path in paths]
         found = [verify_built(folder, lambda name, folder=folder: tell(f"checking {folder.parent.name}/{name}"))
                  for folder in folders]
     for item in found:
@@ -93,13 +97,14 @@ def build(
     option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, a choice of this dataset; repeat for several")] = None,
     root: Annotated[Path | None, typer.Option(help="data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
     jobs: Annotated[int, typer.Option(help="datasets built at once (0: one per core)", min=0)] = 0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the manifests here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write the manifests here")] = None,
 ) -> None:
     """Build datasets: databases, questions and, apart from them, the keys that only graders read.
 
     `medcopilot data build mimic_iii` makes the synthetic twin: 1,000 patients per database and as many tasks as the paper has.
     `medcopilot data build medcalcbench --source DIR` reads the real files instead; they stay where they are and nothing is
-    downloaded. A folder is complete or absent, so a build that was stopped is simply run again; what is there is not rebuilt.
+    downloaded. It says their terms, and compares them with the publisher's checksums where these lie beside them. A folder is
+    complete or absent, so a build that was stopped is simply run again; what is there is not rebuilt.
     """
     import json
     import sys
@@ -119,8 +124,11 @@ def build(
     known = [get_dataset(name) for name in names]  # unknown names are refused before anything is built
     request = check_request(BuildRequest, source=source, seed=seed, train=train, test=test, patients=patients,
                             options=options(option or []))
-    if source is not None and (said := notice(names[0])):
-        print(said, file=sys.stderr)
+    if source is not None:
+        if said := notice(names[0]):
+            print(said, file=sys.stderr)
+        if known[0].find(request, root) is None:
+            _compare(names[0], source)
     manifests = []
     for manifest in _build([dataset.name for dataset in known], request, root, jobs):
         counts = manifest["counts"]
@@ -129,6 +137,29 @@ def build(
         manifests.append(manifest)
     if json_file is not None:
         atomic_write(json_file, json.dumps(manifests, indent=2))
+
+
+def _compare(name: str, source: Path) -> None:
+    """Say whether a source is what its publisher made, before it is built of.
+
+    Raises:
+        UserError: a file differs, or a checksum file is torn.
+    """
+    import sys
+
+    from env.datasets.verify import checksum_files, verify_source
+    from env.errors import UserError
+    from medcopilot.cli.progress import tell
+
+    if not source.is_dir() or not checksum_files(source):
+        print(f"{name}: no checksum file (SHA256SUMS.txt, *.sha256, *.md5) lies in {source}: nothing was compared", file=sys.stderr)
+        return
+    found = verify_source(source, lambda file: tell(f"checking {file}"))
+    if found.problems:
+        more = f" ({len(found.problems) - 1} more like it)" if len(found.problems) > 1 else ""
+        raise UserError(f"{name}: {found.problems[0]}{more}, or take the checksum file out of {source} to build of what is there")
+    print(f"{name}: {found.checked:,} files compared with their published checksums, unharmed; {len(found.unlisted):,} without one",
+          file=sys.stderr)
 
 
 def _build(names: list[str], request: BuildRequest, root: Path | None, jobs: int) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ import typer
 
 from medcopilot.cli import texts
 from medcopilot.cli.given import given, refuse, refuse_twin
+from medcopilot.cli.places import no_folder
 
 NAME = "eval"
 _OF_RUNS = {"runs", "seed", "verifier", "at", "pictures", "resamples", "json_file"}
@@ -47,7 +48,7 @@ def run(
                                                         "over training")] = None,
     pictures: Annotated[Path | None, typer.Option(help="folder for the curves as .png files")] = None,
     resamples: Annotated[int, typer.Option(min=100, help="bootstrap resamples")] = 2000,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write every number here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write every number here")] = None,
     context: typer.Context = None,  # type: ignore[assignment]  # given by typer; a caller in Python has typed no options
 ) -> None:
     """Success rates with intervals, strict beside paper, curves over K rollouts, and what the agent did.
@@ -89,12 +90,16 @@ def _evaluate(folders: list[Path], verifier: Path | None, at: list[float], pictu
 
     from env.files import atomic_write
     from medcopilot.cli.progress import tell
-    from medcopilot.evaluation.runs import evaluate, load_runs, run_name, write_summary
+    from medcopilot.evaluation.runs import evaluate, load_records, load_runs, run_name, write_summary
+    from medcopilot.report.comparable import folder_notes
     from medcopilot.report.scaling import curve_figure, draw, training_figure
     from medcopilot.report.tables import print_evaluation
+    from medcopilot.verifier.scores import refuse_shared
 
-    whole = load_runs(folders, tell)
-    found = evaluate(whole, verifier_scores(folders, verifier), at=at, **numbers)
+    whole, records = load_runs(folders, tell), load_records(folders)
+    refuse_shared(verifier, whole)
+    notes = folder_notes(whole, {name: record.folder for name, record in records.items()}, ("temperature",))
+    found = evaluate(whole, verifier_scores(folders, verifier), at=at, records=records, notes=notes, **numbers)
     for folder in folders:
         write_summary(folder, run_name(folder, folders), found)
     print_evaluation(found)

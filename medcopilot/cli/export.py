@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from medcopilot.cli.places import no_folder
+
 NAME = "export"
 Kind = Annotated[str, typer.Argument(help="**sft** (successful episodes), **dpo** (success against failure of one task) or "
                                           "**verifier** (episodes and whether they succeeded).")]
@@ -46,7 +48,7 @@ Scores = Annotated[Path | None, typer.Option(help="For --best-worst: a verifier'
 Profile = Annotated[str | None, typer.Option(help="Wording of the verifier's prompt, full or nano; default: the --tokenizer "
                                                   "checkpoint's, else full.")]
 Seed = Annotated[int, typer.Option(help="Seed of the choice.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Also write the card here.")]
+Json = Annotated[Path | None, typer.Option("--json", callback=no_folder, help="Also write the card here.")]
 
 
 def run(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from medcopilot.cli.places import no_folder
+
 NAME = "inspect"
 
 
@@ -15,7 +17,8 @@ def run(
     out: Annotated[Path, typer.Option(help="folder of logs; one per run and dataset is added, or replaced")],
     dataset: Annotated[list[str] | None, typer.Option(help="only this dataset; repeat for several")] = None,
     form: Annotated[str, typer.Option("--format", help="eval (compressed) or json")] = "eval",
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write what was written, with its numbers")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder,
+                                                   help="also write what was written, with its numbers")] = None,
 ) -> None:
     """Write the traces of runs as Inspect logs: `inspect view --log-dir LOGS` opens them.
 

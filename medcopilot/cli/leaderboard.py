@@ -57,7 +57,9 @@ def _board(config: Any, broken: dict[str, str], resamples: int) -> Any:
     from medcopilot.cli.progress import tell
     from medcopilot.evaluation.columns import columns
     from medcopilot.leaderboard.board import make_board
+    from medcopilot.leaderboard.sweep import drift
     from medcopilot.prices import load_prices
+    from medcopilot.report.comparable import folder_notes
     from medcopilot.runs import RunFolder
 
     runs = {}
@@ -76,9 +78,15 @@ def _board(config: Any, broken: dict[str, str], resamples: int) -> Any:
         if not len(cols):
             notes.append(f"{entry.name} has no episode yet.")
             continue
+        if entry.policy and entry.name not in broken and (changed := drift(config, entry, run.config)):
+            notes.append(f"{entry.name} was sampled under other settings than the list asks for now (different: "
+                         f"{', '.join(changed)}): its row is of the old ones. Delete {folder} to sample it anew.")
         runs[entry.name] = cols
     if not runs:
         raise UserError(f"leaderboard: no entry has an episode: see above, or sample without --tables-only ({config.out})")
+    # the board itself tells of what it reads from the episodes
+    notes += folder_notes(runs, {entry.name: config.folder(entry) for entry in config.entries if entry.name in runs},
+                          ("masked", "tasks", "temperature", "protocol"))
     for note in notes:
         tell(note)
     return make_board(runs, prices=load_prices(config.prices), notes=notes, reference=config.reference, resamples=resamples)

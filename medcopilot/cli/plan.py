@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from medcopilot.cli.places import no_folder
+
 NAME = "plan"
 
 
@@ -14,7 +16,8 @@ def run(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="a file of recipes/")],
     changes: Annotated[list[str] | None, typer.Argument(metavar="key=value", help="overrides, as of the recipe itself")] = None,
     gpus: Annotated[int | None, typer.Option(help="how many; default: what the recipe's header says")] = None,
-    gpu: Annotated[str | None, typer.Option(help="a100-80, h100 or h200; default: what the recipe's header says")] = None,
+    gpu: Annotated[str | None, typer.Option(help="a100-80, h100 or h200, in small or large letters; default: what the recipe's "
+                                                 "header says")] = None,
     launch: Annotated[str | None, typer.Option(help="accelerate configuration: single, ddp, zero2, zero3, fsdp2; default: the "
                                                     "header's, and single for one GPU")] = None,
     model: Annotated[str | None, typer.Option(help="whose shape to take, where the recipe's checkpoint is not there: a folder or a "
@@ -24,7 +27,7 @@ def run(
     calibration: Annotated[Path | None, typer.Option(help="measured speed and memory: a file of `medcopilot bench train`")] = None,
     measure: Annotated[bool, typer.Option("--measure", help="run two steps at toy width here, and compare planned bytes with real "
                                                             "ones")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the plan here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write the plan here")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="exit code 1 when it does not fit")] = False,
 ) -> None:
     """Memory per GPU by part, seconds per step and hours of a recipe, and what would fit when it does not.

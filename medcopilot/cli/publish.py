@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from medcopilot.cli.places import no_folder
+
 NAME = "publish"
 
 
@@ -29,7 +31,8 @@ def run(
     tolerance: Annotated[float | None, typer.Option(min=0, help="largest difference of logprobs in nats (default: by type and "
                                                                 "program)")] = None,
     message: Annotated[str, typer.Option(help="of the commit")] = "",
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the tree and the commit's address here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder,
+                                                   help="also write the tree and the commit's address here")] = None,
 ) -> None:
     """Merge, convert, check, write the card, and put it on the hub in one commit.
 
@@ -41,10 +44,11 @@ def run(
 
     from env.errors import UserError
     from env.files import atomic_write
-    from medcopilot.publish.tree import show
+    from medcopilot.publish.places import check_data, check_model
 
     if kind not in ("model", "dataset"):
         raise UserError(f"--type {kind}: choose model or dataset")
+    (check_model if kind == "model" else check_data)(path)
     if repo_id is not None:
         from medcopilot.publish.hub import check_name
 
@@ -64,6 +68,8 @@ def run(
         if results or base or check_vllm or tolerance is not None:
             raise UserError("--results, --base, --check-vllm and --tolerance are for models: leave them out")
         files = stage_data(path, target, name, licence)
+    from medcopilot.publish.tree import show
+
     typer.echo(f"{target}:\n{show(files)}")
     address = None
     if repo_id is not None and not dry_run:

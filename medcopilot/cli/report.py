@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medcopilot.cli import texts
+from medcopilot.cli.places import no_folder
 
 NAME = "report"
 
@@ -22,7 +23,8 @@ def run(
     chance: Annotated[list[str] | None, typer.Option(help="DATASET=FRACTION: draw chance as a line")] = None,
     prices: Annotated[Path | None, typer.Option(help=texts.PRICES)] = None,
     seed: Annotated[int, typer.Option(help="of the choice of episodes")] = 0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write where the page is and what was left out")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder,
+                                                   help="also write where the page is and what was left out")] = None,
 ) -> None:
     """One self-contained page: leaderboard, success with intervals, differences, datasets and categories, curves, behaviour, cost,
     errors, the conditions of each run, and episodes to read.

@@ -9,6 +9,7 @@ import typer
 
 from medcopilot.cli import texts
 from medcopilot.cli.given import given, refuse, refuse_twin
+from medcopilot.cli.places import no_folder
 
 NAME = "sample"
 _BESIDE_FILE = {"config_file", "changes", "estimate", "root", "json_file"}
@@ -52,7 +53,7 @@ def run(
     cache: Annotated[Path | None, typer.Option(help="file that keeps an endpoint's replies, and gives them again")] = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="say what it would take, and play nothing")] = False,
     root: Annotated[Path | None, typer.Option(help="data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the outcome here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write the outcome here")] = None,
     context: typer.Context = None,  # type: ignore[assignment]  # given by typer; a caller in Python has typed no options
 ) -> None:
     """Play episodes of a policy in the gym and keep every trace.

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from medcopilot.cli.places import no_folder
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="The sandbox of this machine.")
 
 
@@ -41,7 +43,7 @@ def packages(
 @app.command("doctor")
 def doctor(
     folder: Annotated[Path, typer.Option(help="where runs and data are to lie")] = Path(),
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write the findings here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write the findings here")] = None,
 ) -> None:
     """Try what boxes need and say what is missing, with the cure.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from medcopilot.cli.places import no_folder
+
 if TYPE_CHECKING:
     from env.datasets import Built, Dataset
     from env.task import Task
@@ -33,7 +35,7 @@ def show(
     keys: Annotated[bool, typer.Option("--keys", help="show reference and gold program too")] = False,
     folder: Annotated[str | None, typer.Option(help="name of the built folder (default: the newest)")] = None,
     root: Annotated[Path | None, typer.Option(help="data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write what is shown here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write what is shown here")] = None,
 ) -> None:
     """List the datasets, or look at tasks of one of them.
 
@@ -56,7 +58,7 @@ def show(
 def stats(
     dataset: Annotated[list[str] | None, typer.Argument(metavar="DATASET...", help="datasets (default: all built ones)")] = None,
     root: Annotated[Path | None, typer.Option(help="data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write everything counted here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write everything counted here")] = None,
     picture_file: Annotated[Path | None, typer.Option("--picture", help="also draw it: a .png or .svg file")] = None,
 ) -> None:
     """Count tasks, categories and templates, and what of the test split training has seen.

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medcopilot.cli import texts
+from medcopilot.cli.places import no_folder
 
 NAME = "validate"
 
@@ -31,7 +32,8 @@ def run(
     details: Annotated[bool, typer.Option("--details", help="print every attack, not the worst of each group")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="check again what an earlier run with the same data and code has")] = False,
     root: Annotated[Path | None, typer.Option(help="data folder (default: $MEDCOPILOT_DATA or ./data)")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="also write everything measured here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder,
+                                                   help="also write everything measured here")] = None,
 ) -> None:
     """Check that gold earns 1.0, exploits earn at most chance and correct variants earn 1.0.
 

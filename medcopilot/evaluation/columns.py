@@ -113,6 +113,11 @@ class Columns:
         """Which episodes carry a strict score."""
         return ~np.isnan(self.strict)
 
+    @property
+    def paper_ungraded(self) -> NDArray[np.bool_]:
+        """Which episodes carry a strict score and none of the paper's grader."""
+        return self.graded & np.isnan(self.paper)
+
 
 def columns(traces: Iterable[Trace]) -> Columns:
     """Read every trace once."""

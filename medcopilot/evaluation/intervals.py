@@ -9,6 +9,7 @@ Notation: n episodes, T tasks, K clusters, B resamples, M measures.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import nan, sqrt
 from typing import NamedTuple
 
@@ -135,13 +136,14 @@ def open_ended(found: Interval, clusters: int, lowest: float, highest: float, le
 
 
 def cluster_bootstrap_table(values: ArrayLike, clusters: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0,
-                            level: float = LEVEL, scale: tuple[float, float] | None = None) -> list[Interval]:
+                            level: float = LEVEL, scale: tuple[float, float] | Sequence[tuple[float, float]] | None = None
+                            ) -> list[Interval]:
     """`cluster_bootstrap` of several measures of the same tasks at once: every resample draws the same clusters for all of them.
 
     Args:
         values: shape (T, M), NaN where a measure is not defined for a task: it then counts in neither sum nor size.
         clusters: shape (T,).
-        scale: between which values all measures lie, for `open_ended`; None: bounds as they are drawn.
+        scale: between which values all measures lie, or one pair for each, for `open_ended`; None: bounds as they are drawn.
 
     Returns:
         M intervals; bounds are NaN where a measure has values in fewer than two clusters.
@@ -156,8 +158,9 @@ def cluster_bootstrap_table(values: ArrayLike, clusters: ArrayLike, *, resamples
     k, m = int(codes.max(initial=-1)) + 1, table.shape[1]
     per_cluster = np.stack([np.bincount(codes, weights=column, minlength=k) for column in both.T], axis=1) if m else both
     totals = _resampled(per_cluster, resamples, seed) if k > 1 and m else np.full((1, 2 * m), nan)
+    ends = [scale] * m if scale is None or isinstance(scale, tuple) else list(scale)
     found = []
-    for j in range(m):
+    for j, end in zip(range(m), ends, strict=True):
         size = per_cluster[:, m + j]
         estimate = float(per_cluster[:, j].sum() / size.sum()) if size.any() else nan
         drawn = totals[:, m + j] > 0
@@ -166,7 +169,7 @@ def cluster_bootstrap_table(values: ArrayLike, clusters: ArrayLike, *, resamples
             continue
         low, high = np.quantile(totals[drawn, j] / totals[drawn, m + j], [0.5 - level / 2, 0.5 + level / 2])
         drawn_here = Interval(estimate, float(low), float(high))
-        found.append(open_ended(drawn_here, np.count_nonzero(size), *scale, level) if scale else drawn_here)
+        found.append(open_ended(drawn_here, np.count_nonzero(size), *end, level) if end else drawn_here)
     return found
 
 

@@ -2,7 +2,7 @@
 
 Promises: all four rates are over the same tasks, those that both runs played and both graders scored; each inflation is a paired
 difference with a cluster-bootstrap interval. `both` is the distance from the strictest number to the published kind of number.
-Does not cover: which runs belong together (the same policy, datasets and temperature under both protocols: the caller's choice).
+Does not cover: settings other than the protocol in which the two runs differ (`medcopilot.report.comparable` tells of them).
 """
 
 from __future__ import annotations
@@ -56,20 +56,31 @@ def inflation(submit: Columns, paper: Columns, *, resamples: int = RESAMPLES, se
     cells = np.hstack([rates_a[at_a], rates_b[at_b]])  # submit strict, submit paper, paper strict, paper paper
     table = np.hstack([cells, cells[:, [1, 2, 3]] - cells[:, [0]]])
     names = ("submit_strict", "submit_paper", "paper_strict", "paper_paper", "by_grader", "by_protocol", "both")
-    found = cluster_bootstrap_table(table, clusters[at_a], resamples=resamples, seed=seed)
+    found = cluster_bootstrap_table(table, clusters[at_a], resamples=resamples, seed=seed,
+                                    scale=[(0.0, 1.0)] * 4 + [(-1.0, 1.0)] * 3)
     parts = {name: estimate(item) for name, item in zip(names, found, strict=True)}
     every = np.union1d(submit.task, paper.task)
     return Inflation(tasks=len(shared), clusters=len(np.unique(clusters[at_a])), left_out=len(every) - len(shared), **parts)
 
 
-def protocol_pairs(runs: Mapping[str, Columns]) -> list[tuple[str, str]]:
-    """Names of runs that differ in the protocol: same policy, same temperature, a dataset in common."""
-    def kind(cols: Columns) -> tuple[frozenset[str], frozenset[float], frozenset[str]]:
-        return frozenset(cols.policy.tolist()), frozenset(cols.temperature.tolist()), frozenset(cols.protocol.tolist())
+def protocol_pairs(runs: Mapping[str, Columns], policies: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
+    """Names of runs that differ in the protocol: same policy, same temperature, a dataset in common.
 
-    kinds = {name: kind(cols) for name, cols in runs.items()}
-    return [(a, b) for a in runs for b in runs
-            if kinds[a][:2] == kinds[b][:2] and (kinds[a][2], kinds[b][2]) == (frozenset({"submit"}), frozenset({"paper"}))
+    Args:
+        policies: run -> what tells its policy from others (`records.RunRecord.policy`); where one of two runs has none, their
+            policies' names have to do.
+    """
+    known = policies or {}
+
+    def alike(a: str, b: str) -> bool:
+        one, two = known.get(a), known.get(b)
+        return one == two if one and two else set(runs[a].policy.tolist()) == set(runs[b].policy.tolist())
+
+    def only(name: str, protocol: str) -> bool:
+        return set(runs[name].protocol.tolist()) == {protocol}
+
+    return [(a, b) for a in runs if only(a, "submit") for b in runs if only(b, "paper") and alike(a, b)
+            and set(runs[a].temperature.tolist()) == set(runs[b].temperature.tolist())
             and set(runs[a].dataset.tolist()) & set(runs[b].dataset.tolist())]
 
 

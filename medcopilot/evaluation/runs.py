@@ -19,6 +19,7 @@ from medcopilot.evaluation.columns import Columns, columns
 from medcopilot.evaluation.compare import Difference, difference
 from medcopilot.evaluation.intervals import RESAMPLES
 from medcopilot.evaluation.protocols import Inflation, inflation, protocol_pairs
+from medcopilot.evaluation.records import RunRecord, read_record
 from medcopilot.evaluation.scaling import Scaling, scaling
 from medcopilot.evaluation.suites import Suite, suites
 from medcopilot.evaluation.summary import Summary, summarise
@@ -48,6 +49,8 @@ class Evaluation(BaseModel):
     """Pairs of runs that differ in the protocol."""
     training: list[Checkpoint]
     """The runs as checkpoints, where `at` was given."""
+    notes: list[str] = []
+    """What a reader has to know of the runs."""
 
 
 def load_runs(folders: list[Path], tell: Callable[[str], None] = lambda _: None) -> dict[str, Columns]:
@@ -65,6 +68,12 @@ def load_runs(folders: list[Path], tell: Callable[[str], None] = lambda _: None)
     return loaded
 
 
+def load_records(folders: Iterable[Path]) -> dict[str, RunRecord]:
+    """What every run says of itself, by the names of `load_runs`."""
+    among = list(dict.fromkeys(folders))
+    return {run_name(folder, among): read_record(folder) for folder in among}
+
+
 def by_temperature(runs: Mapping[str, Columns]) -> dict[str, Columns]:
     """One entry per run and temperature; a run with one temperature keeps its name."""
     split: dict[str, Columns] = {}
@@ -76,12 +85,15 @@ def by_temperature(runs: Mapping[str, Columns]) -> dict[str, Columns]:
 
 
 def evaluate(whole: Mapping[str, Columns], scores: Mapping[str, Mapping[str, float]] | None = None, *,
-             at: Sequence[float] = (), resamples: int = RESAMPLES, seed: int = 0) -> Evaluation:
+             at: Sequence[float] = (), records: Mapping[str, RunRecord] | None = None, notes: Sequence[str] = (),
+             resamples: int = RESAMPLES, seed: int = 0) -> Evaluation:
     """Everything that can be said of these runs.
 
     Args:
         scores: run -> trace id -> a verifier's score, for Best@K.
         at: for every run, where on the axis of training it stands.
+        records: of the runs (`load_records`): which of them are of one policy, for pairs of protocols.
+        notes: sentences to keep beside the numbers.
 
     Raises:
         UserError: `at` has another length than there are runs, or scores are missing for an episode.
@@ -91,7 +103,8 @@ def evaluate(whole: Mapping[str, Columns], scores: Mapping[str, Mapping[str, flo
     split = by_temperature(whole)
     numbers = {"resamples": resamples, "seed": seed}
     curves = {name: scaling(cols, scores[name] if scores else None, **numbers) for name, cols in whole.items()}
-    pairs = {f"{b} against {a}": inflation(split[a], split[b], **numbers) for a, b in protocol_pairs(split)}
+    policies = {part: record.policy for name, record in (records or {}).items() for part in by_temperature({name: whole[name]})}
+    pairs = {f"{b} against {a}": inflation(split[a], split[b], **numbers) for a, b in protocol_pairs(split, policies)}
     cool = [(place, name, cols.where(cols.temperature == cols.temperature.min()))
             for place, (name, cols) in zip(at, whole.items(), strict=False)]
     return Evaluation(runs={name: summarise(cols, **numbers) for name, cols in split.items()},
@@ -99,7 +112,7 @@ def evaluate(whole: Mapping[str, Columns], scores: Mapping[str, Mapping[str, flo
                       suites={name: suites(cols, **numbers) for name, cols in split.items()},
                       scaling={name: curve for name, curve in curves.items() if curve is not None},
                       inflation={name: item for name, item in pairs.items() if item is not None},
-                      training=training_curve(cool, **numbers))
+                      training=training_curve(cool, **numbers), notes=list(notes))
 
 
 def against_first(runs: Mapping[str, Columns], *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Difference]:

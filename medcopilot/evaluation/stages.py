@@ -32,7 +32,7 @@ def stage_summary(traces_t0: Iterable[Trace] | Columns, traces_t1: Iterable[Trac
         beside: slices reported beside it, where they were sampled.
 
     Returns:
-        `strict, paper, n, ci_low, ci_high` (fractions), further `inflation, answerable, wilson_low, wilson_high, clusters,
+        `strict, paper, n, ci_low, ci_high` (fractions), further `paper_n, inflation, answerable, wilson_low, wilson_high, clusters,
         ungraded, datasets: {name: same}`, then `<beside slice>: same`, `t1: {same, <beside slice>: same}`, `time`, `tokens`.
     """
     cols = _as_columns(traces_t0)
@@ -79,6 +79,7 @@ def _slice_row(cols: Columns, resamples: int, seed: int) -> dict[str, Any]:
 
 def _numbers(item: Group) -> dict[str, Any]:
     rate = item.strict
-    return {"strict": rate.value, "paper": item.paper.value, "n": rate.n, "ci_low": rate.ci_low, "ci_high": rate.ci_high,
-            "inflation": item.inflation, "answerable": item.answerable.value, "wilson_low": rate.wilson_low,
-            "wilson_high": rate.wilson_high, "clusters": rate.clusters, "ungraded": sum(item.ungraded.values())}
+    return {"strict": rate.value, "paper": item.paper.value, "n": rate.n, "paper_n": item.paper.n, "ci_low": rate.ci_low,
+            "ci_high": rate.ci_high, "inflation": item.inflation, "answerable": item.answerable.value,
+            "wilson_low": rate.wilson_low, "wilson_high": rate.wilson_high, "clusters": rate.clusters,
+            "ungraded": sum(item.ungraded.values())}

@@ -1,8 +1,9 @@
 """From traces to the numbers that a report prints: one `Summary`, which is plain JSON.
 
 Promises: rates are fractions in [0, 1] over graded episodes; ungraded ones (our machinery failed) are counted by
-label and left out. Strict and paper rates of a group are over the same episodes. Answerable tasks and
-abstention stand apart from the overall rate.
+label and left out. A strict rate is over all episodes that the strict grader scored, a paper rate and the inflation over those
+that both graders scored; `paper.n` and `paper_ungraded` say where that is fewer. Answerable tasks and abstention stand apart
+from the overall rate.
 Does not cover: several rollouts of a task (`scaling`), two runs against each other (`compare`) and how any of it
 looks (`medcopilot.report`).
 """
@@ -61,6 +62,8 @@ class Group(_Record):
     tasks: int
     ungraded: dict[str, int]
     """Label -> episodes without a strict score."""
+    paper_ungraded: dict[str, int] = {}
+    """The paper's label -> episodes with a strict score and none of the paper's grader: no paper failures."""
     strict: Rate
     paper: Rate
     """The paper's grader over the episodes that both graders scored."""
@@ -174,7 +177,7 @@ def group(cols: Columns, *, resamples: int = RESAMPLES, seed: int = 0) -> Group:
                                 recall=rate(cols.abstained, impossible))
     whole = rate(strict, graded)
     return Group(traces=len(cols), tasks=len(np.unique(cols.task)), ungraded=_counts(cols.label[~graded]),
-                 strict=whole, paper=rate(paper, both),
+                 paper_ungraded=_counts(cols.paper_label[cols.paper_ungraded]), strict=whole, paper=rate(paper, both),
                  inflation=float(paper[both].mean() - strict[both].mean()) if both.any() else None,
                  floor=float(strict.mean()) if len(cols) else None, mean_score=_mean(cols.strict[graded]),
                  answerable=rate(strict, graded & ~cols.impossible) if impossible.any() else whole, abstention=abstention)

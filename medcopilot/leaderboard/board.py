@@ -19,7 +19,8 @@ from medcopilot import __version__
 from medcopilot.evaluation.columns import Columns
 from medcopilot.evaluation.compare import Difference, difference
 from medcopilot.evaluation.intervals import RESAMPLES
-from medcopilot.evaluation.suites import suites
+from medcopilot.evaluation.records import above_limit
+from medcopilot.evaluation.suites import SUITES, suites
 from medcopilot.evaluation.summary import Group, group
 from medcopilot.leaderboard.published import NOTE, ROWS, Published
 from medcopilot.prices import Price, price_of
@@ -36,8 +37,12 @@ class Row(BaseModel):
     """None where nothing was graded."""
     rate: Group
     in_distribution: float | None
-    """Mean of the strict rates of the datasets of the suite that are there (and `out_of_distribution`)."""
+    """Mean of the strict rates of the datasets of the suite that are there (and `out_of_distribution`): the paper's average only
+    where all are."""
     out_of_distribution: float | None
+    in_distribution_datasets: int
+    """How many of the suite's datasets are there (and `out_of_distribution_datasets`)."""
+    out_of_distribution_datasets: int
     datasets: dict[str, float]
     """Strict rate of each."""
     masked: int
@@ -46,7 +51,14 @@ class Row(BaseModel):
     seconds: float
     tokens: float | None
     cost: float | None
-    """US dollars of all episodes; None where a price or a count is not known."""
+    """US dollars of all episodes, those of higher temperatures too; None where a price or a count is not known."""
+
+    @property
+    def of_suites(self) -> dict[str, tuple[float | None, int, int]]:
+        """Suite -> mean, datasets that it is over, datasets of the suite."""
+        return {"in distribution": (self.in_distribution, self.in_distribution_datasets, len(SUITES["in distribution"])),
+                "out of distribution": (self.out_of_distribution, self.out_of_distribution_datasets,
+                                        len(SUITES["out of distribution"]))}
 
 
 class Board(BaseModel):
@@ -82,7 +94,7 @@ def make_board(runs: Mapping[str, Columns], *, prices: Mapping[str, Price] | Non
         pair = found[f"{b} − {a}"]
         if pair.separated and pair.difference:
             beaten[a if pair.difference > 0 else b] += 1
-    rows = [_row(name, cols, beaten[name] + 1, prices or {}, resamples, seed) for name, cols in cool.items()]
+    rows = [_row(name, cols, beaten[name] + 1, _dollars(runs[name], prices or {}), resamples, seed) for name, cols in cool.items()]
     rows.sort(key=lambda row: (row.rank is None, row.rank, -(row.rate.strict.value or 0.0), row.name))
     said = [*notes, *_warnings(cool, found)]
     return Board(version=__version__, created=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), rows=rows, differences=found,
@@ -90,23 +102,28 @@ def make_board(runs: Mapping[str, Columns], *, prices: Mapping[str, Price] | Non
                  published=list(ROWS) if reference else [], published_note=NOTE if reference else "")
 
 
-def _row(name: str, cols: Columns, rank: int, prices: Mapping[str, Price], resamples: int, seed: int) -> Row:
+def _row(name: str, cols: Columns, rank: int, cost: float | None, resamples: int, seed: int) -> Row:
     graded = cols.where(cols.graded)
     parts = suites(cols, resamples=100, seed=seed)  # of these only the means are shown
-    policy = str(cols.policy[0]) if len(cols) else ""
-    price = price_of(prices, policy)
-    sampled, prompt = cols.measure("completion_tokens"), cols.measure("prompt_tokens")
-    known = len(cols) > 0 and not np.isnan(sampled + prompt).any()
-    cost = price.of(int(prompt.sum()), int(sampled.sum())) if price is not None and known else None
+    inside, outside = parts.get("in distribution"), parts.get("out of distribution")
     return Row(
-        name=name, policy=policy, protocol=", ".join(sorted(set(cols.protocol.tolist()))), rank=rank if len(graded) else None,
-        rate=group(cols, resamples=resamples, seed=seed),
-        in_distribution=parts["in distribution"].macro_strict if "in distribution" in parts else None,
-        out_of_distribution=parts["out of distribution"].macro_strict if "out of distribution" in parts else None,
+        name=name, policy=str(cols.policy[0]) if len(cols) else "", protocol=", ".join(sorted(set(cols.protocol.tolist()))),
+        rank=rank if len(graded) else None, rate=group(cols, resamples=resamples, seed=seed),
+        in_distribution=inside.macro_strict if inside else None, in_distribution_datasets=len(inside.datasets) if inside else 0,
+        out_of_distribution=outside.macro_strict if outside else None,
+        out_of_distribution_datasets=len(outside.datasets) if outside else 0,
         datasets={str(dataset): float((graded.strict[graded.dataset == dataset] == 1.0).mean())
                   for dataset in np.unique(graded.dataset)},
         masked=int((~cols.graded).sum()), turns=_mean(cols.measure("turns")) or 0.0, seconds=_mean(cols.measure("seconds")) or 0.0,
-        tokens=_mean(sampled), cost=cost)
+        tokens=_mean(cols.measure("completion_tokens")), cost=cost)
+
+
+def _dollars(whole: Columns, prices: Mapping[str, Price]) -> float | None:
+    """What all episodes of a run cost; None where a price or a count is not known, or the run is of several policies."""
+    policies = set(whole.policy.tolist())
+    price = price_of(prices, *policies) if len(policies) == 1 else None
+    sampled, prompt = whole.measure("completion_tokens"), whole.measure("prompt_tokens")
+    return price.of(int(prompt.sum()), int(sampled.sum())) if price is not None and not np.isnan(sampled + prompt).any() else None
 
 
 def _mean(values: np.ndarray) -> float | None:
@@ -115,7 +132,8 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def _warnings(runs: Mapping[str, Columns], found: Mapping[str, Difference]) -> list[str]:
-    said = [f"{name}: {masked} of {len(cols)} episodes are masked, because our machinery failed; the same command plays them again."
+    said = [f"{name}: {masked} of {len(cols)} episodes are masked, because our machinery failed"
+            f"{above_limit(masked, len(cols)) or '.'} The same command plays them again."
             for name, cols in runs.items() if (masked := int((~cols.graded).sum()))]
     if len(found) > 1:
         said.append(f"{len(found)} pairs were compared, each with its own 95 % interval: about one in twenty excludes 0 by chance.")

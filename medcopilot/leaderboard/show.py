@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from env.files import atomic_write
 from medcopilot.leaderboard.board import Board
-from medcopilot.report.format import duration, interval, number, percent
+from medcopilot.report.format import duration, interval, number, of_fewer, of_suite, percent
 from medcopilot.report.pages import environment
 from medcopilot.report.terminal import _table, console, show
 
@@ -26,8 +26,9 @@ def cells(board: Board) -> list[list[str]]:
     """The board's rows as text, columns as `_HEAD`."""
     return [["–" if row.rank is None else str(row.rank), row.name, percent(row.rate.strict.value),
              interval(row.rate.strict.ci_low, row.rate.strict.ci_high),
-             percent(row.rate.paper.value), percent(row.in_distribution), percent(row.out_of_distribution), f"{row.rate.traces:,}",
-             f"{row.masked:,}", number(row.turns), number(row.tokens, 0), duration(row.seconds),
+             of_fewer(row.rate.paper.value, row.rate.paper.n, row.rate.strict.n),
+             *(of_suite(*part) for part in row.of_suites.values()), f"{row.rate.traces:,}", f"{row.masked:,}",
+             number(row.turns), number(row.tokens, 0), duration(row.seconds),
              "unknown" if row.cost is None else number(row.cost, 2)] for row in board.rows]
 
 

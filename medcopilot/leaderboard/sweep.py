@@ -7,7 +7,7 @@ Does not cover: entries at the same time (one engine has the machine).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from env.errors import InfrastructureError, UserError
 from medcopilot.rollout.estimate import estimate
 from medcopilot.rollout.sample import Progress, sample_run
-from medcopilot.rollout.settings import SampleConfig
+from medcopilot.rollout.settings import OPERATIONAL, SampleConfig
 from medcopilot.train.config import Config
 
 
@@ -73,6 +73,23 @@ class SweepConfig(Config):
     def folder(self, entry: Entry) -> Path:
         """Where an entry's run lies."""
         return entry.run or self.out / "runs" / entry.name
+
+
+def drift(config: SweepConfig, entry: Entry, recorded: Mapping[str, Any]) -> list[str]:
+    """Settings in which the run that an entry has differs from what the list asks for now. What a run of an earlier version does
+    not name could not be set then, and stands at its default.
+
+    Args:
+        recorded: the run's config.
+    """
+    asked = config.sampling(entry)
+    known = {name: value for name, value in recorded.items() if name in SampleConfig.model_fields}
+    try:
+        played = SampleConfig(**{**known, "out": asked.out, "policy": asked.policy})
+    except ValidationError as error:  # of a version that took other values
+        return sorted({str(item["loc"][0]) for item in error.errors()})
+    now, then = (settings.model_dump(mode="json", exclude=OPERATIONAL | {"policy"}) for settings in (asked, played))
+    return sorted(name for name in now if now[name] != then[name])
 
 
 def estimates(config: SweepConfig, root: Path | None = None) -> dict[str, dict[str, Any]]:

@@ -38,7 +38,7 @@ def runner(stage: str) -> Callable[[Any], Any]:
     """What trains a stage.
 
     Raises:
-        UserError: the stage only samples.
+        UserError: the stage only samples, or is several trainings.
     """
     if stage == "sft":
         from medcopilot.train.sft import run_sft as run
@@ -51,7 +51,7 @@ def runner(stage: str) -> Callable[[Any], Any]:
     elif stage == "ppo":
         from medcopilot.rl.ppo import run_ppo as run
     else:
-        raise UserError(f"--measure: {stage} trains nothing: name a recipe of sft, dpo, verifier, grpo or ppo")
+        raise UserError(f"--measure: {stage} is no single training: name a recipe of sft, dpo, verifier, grpo or ppo")
     return run
 
 

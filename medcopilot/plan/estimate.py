@@ -1,6 +1,7 @@
 """The plan of a recipe on given hardware: bytes per GPU by part, whether that fits, seconds per step, hours.
 
-Promises: `plan` is a pure function of recipe, hardware and assumptions; it needs neither torch nor a GPU nor the network.
+Promises: `plan` is a pure function of recipe, hardware and assumptions; it needs neither torch nor a GPU nor the network. What
+fits is a layout that the commands really start: sampling has one engine on one GPU, and a trainer has a server for each rank.
 Does not cover: what would fit instead (`search`).
 """
 
@@ -13,7 +14,8 @@ from medcopilot.plan import memory, speed
 from medcopilot.plan.assumptions import ASSUMED, GIB, NODE, Assumptions, Gpu, gpu
 from medcopilot.plan.calibration import Calibration
 from medcopilot.plan.memory import Parts, Wrapper
-from medcopilot.plan.recipe import WRAPPERS, Recipe
+from medcopilot.plan.recipe import IMPROVE, SAMPLED, WRAPPERS, Recipe, device_of
+from medcopilot.plan.sampling import idle
 from medcopilot.plan.speed import Seconds
 from medcopilot.plan.workload import Engine, Workload, workload
 
@@ -50,6 +52,8 @@ class Plan(NamedTuple):
     """At full length that the engine's cache holds."""
     calibrated: bool
     spread: float
+    commands: tuple[tuple[str, Plan], ...] = ()
+    """Of self-improvement: its steps by their names. Hours are their sum, everything else is that of the heaviest."""
 
     @property
     def fits(self) -> bool:
@@ -71,7 +75,7 @@ def hardware_of(recipe: Recipe, gpu_name: str | None = None, gpus: int | None = 
         launch = "single" if count == 1 else recipe.launch if recipe.launch != "single" else "ddp"
     elif launch == "single" and count > 1:
         raise UserError(f"--launch single trains on one GPU and --gpus says {count}: choose ddp, zero2, zero3 or fsdp2")
-    name = gpu_name or recipe.gpu
+    name = device_of(gpu_name or recipe.gpu)
     gpu(name)
     return Hardware(name, count, launch)
 
@@ -83,6 +87,14 @@ def plan(recipe: Recipe, hardware: Hardware, assumed: Assumptions = ASSUMED, *, 
     Raises:
         UserError: a model whose shape is not known, or fewer GPUs than servers and a trainer need.
     """
+    if recipe.stage == IMPROVE:
+        from medcopilot.plan.improvement import improvement
+
+        return improvement(recipe, hardware, assumed, calibration=calibration, model=model, rows=rows)
+    if recipe.stage in SAMPLED:
+        unused, hardware = idle(hardware.gpus), Hardware(hardware.gpu, 1, "single")
+    else:
+        unused = ()
     device, wrapper = gpu(hardware.gpu), WRAPPERS[hardware.launch]
     servers = getattr(getattr(recipe.config, "engine", None), "servers", None)
     apart = len(servers.urls) if servers is not None else 0
@@ -91,12 +103,16 @@ def plan(recipe: Recipe, hardware: Hardware, assumed: Assumptions = ASSUMED, *, 
         raise UserError(f"{recipe.path}: engine.servers.urls names {apart} servers, each with a GPU of its own, and --gpus "
                         f"{hardware.gpus} leaves none to train on")
     load = workload(recipe, wrapper, world, assumed, model=model, rows=rows)
+    load = load._replace(notes=(*load.notes, *unused))
     found = memory.parts(load.roles, wrapper, world) if load.roles else Parts(*[0.0] * 7)
     if calibration is not None:
         found = found._replace(activations=found.activations * calibration.memory, working=found.working * calibration.memory)
     found, sequences, problems = _with_engine(load, found, device, wrapper, apart, assumed)
     contexts = 2 if load.engine is not None and load.roles and not apart else 1
     found = found._replace(reserve=contexts * assumed.context + assumed.fragments * found.tensors)
+    if 0 < apart < world:
+        problems = (f"engine.servers.urls names {apart} servers for {world} ranks, and each rank needs one of its own: name at "
+                    f"least {-(-hardware.gpus // 2)} with --gpus {hardware.gpus}, or take --gpus {2 * apart}", *problems)
     if found.total > device.memory:
         problems = (f"needs {found.total / GIB:.1f} GiB of {device.memory / GIB:.1f} GiB on each GPU", *problems)
     seconds, hours = _time(load, device, wrapper, world, apart, sequences, assumed, calibration, recipe.stage)
@@ -116,12 +132,15 @@ def _with_engine(load: Workload, found: Parts, device: Gpu, wrapper: Wrapper, ap
         own = not load.roles or wrapper in ("ZeRO-3", "FSDP2") or load.roles[0].numbers.trained == "lora"
         own = own or load.roles[0].numbers.weights != engine.weights
         cache = min(engine.slots, 128) * each
-        return found._replace(engine_weights=weights if own else 0.0, engine_cache=cache), float(engine.slots), ()
+        return found._replace(engine_weights=engine.copies * weights if own else 0.0, engine_cache=cache), float(engine.slots), ()
     share = engine.share * device.memory
     sequences = (share - weights - assumed.engine) / each
     problems = () if sequences >= 1 else (
         f"the engine's share of {share / GIB:.1f} GiB does not hold its weights ({weights / GIB:.1f} GiB), "
         f"{assumed.engine / GIB:.0f} GiB to compute in and one sequence of {engine.context:,} tokens ({each / GIB:.1f} GiB)",)
+    if engine.copies > 1:
+        problems = (f"workers: {engine.copies} processes load an engine each, all on the same GPU, of which each wants "
+                    f"{engine.share:.0%}: set backend=local, or sample from servers (served:FOLDER@URL,URL,...)", *problems)
     if apart:
         return found, max(0.0, sequences), problems
     return found._replace(engine_weights=weights, engine_cache=max(0.0, share - weights)), max(0.0, sequences), problems
@@ -138,8 +157,6 @@ def _time(load: Workload, device: Gpu, wrapper: Wrapper, world: int, apart: int,
         if apart:
             rollouts = rollouts._replace(episodes=rollouts.episodes * world / apart,
                                          concurrency=rollouts.concurrency * world // apart)
-        elif not load.roles:
-            rollouts = rollouts._replace(episodes=rollouts.episodes / world)
         load = load._replace(engine=engine, rollouts=rollouts)
     if load.work is None:
         return None, _sampling_hours(load, device, engine, assumed)

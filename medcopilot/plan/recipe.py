@@ -1,7 +1,7 @@
 """A recipe of any kind, read without torch: its stage, its configuration, and the launch that its header names.
 
 Promises: the stage is told from the file's name (`paper-sft.yaml`, `grpo-lora.yaml`) and checked by that stage's own keys; the
-hardware and accelerate configuration of the header are the defaults of a plan.
+hardware and accelerate configuration of the header are the defaults of a plan (self-improvement says its own under `launch`).
 Does not cover: whether data and checkpoints exist.
 """
 
@@ -18,7 +18,9 @@ from medcopilot.plan.memory import Wrapper
 from medcopilot.train.config import load_config
 
 TRAINED = ("sft", "dpo", "verifier", "grpo", "ppo")
-STAGES = (*TRAINED, "sample", "eval", "leaderboard")
+SAMPLED = ("sample", "eval", "leaderboard")
+IMPROVE = "self-improve"
+STAGES = (*TRAINED, *SAMPLED, IMPROVE)
 WRAPPERS: dict[str, Wrapper] = {"single": "none", "ddp": "DDP", "zero2": "ZeRO-2", "zero3": "ZeRO-3", "fsdp2": "FSDP2"}
 """By the name of the accelerate configuration, the number of nodes left out."""
 NANO_ENTRIES = 2048
@@ -36,6 +38,8 @@ class Recipe(NamedTuple):
     """Key of `WRAPPERS` that the header names; `single` where it names none."""
     gpus: int
     gpu: str
+    shape: tuple[Architecture, str] | None = None
+    """Of the policy, and its name, where the file cannot tell: a step of self-improvement begins with the checkpoint of another."""
 
 
 def class_of(stage: str) -> Any:
@@ -56,6 +60,10 @@ def class_of(stage: str) -> Any:
         from medcopilot.leaderboard.sweep import SweepConfig
 
         return SweepConfig
+    if stage == IMPROVE:
+        from medcopilot.improve import ImproveConfig
+
+        return ImproveConfig
     from medcopilot.rollout.settings import SampleConfig
 
     return SampleConfig
@@ -63,7 +71,8 @@ def class_of(stage: str) -> Any:
 
 def word_of(path: Path) -> str:
     """What a file's name says of its stage, be it one or not."""
-    return path.stem.removeprefix("paper-").split("-")[0]
+    name = path.stem.removeprefix("paper-")
+    return IMPROVE if f"{name}-".startswith(f"{IMPROVE}-") else name.split("-")[0]
 
 
 def stage_of(path: Path) -> str:
@@ -74,8 +83,8 @@ def stage_of(path: Path) -> str:
     """
     stage = word_of(path)
     if stage not in STAGES:
-        raise UserError(f"{path}: the name says no stage: call it {', '.join(TRAINED)} or sample (.yaml), with `paper-` before "
-                        "or `-anything` behind it")
+        raise UserError(f"{path}: the name says no stage: call it {', '.join(STAGES[:-1])} or {STAGES[-1]} (.yaml), with `paper-` "
+                        "before or `-anything` behind it")
     return stage
 
 
@@ -85,13 +94,28 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         UserError: as `load_config`, or a file whose name says no stage.
     """
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file: name a recipe, e.g. recipes/qwen2.5-7b/sft.yaml; `medcopilot recipes` "
+                        "lists those that are there")
     stage = stage_of(path)
     config = load_config(class_of(stage), path, overrides)
     header = "\n".join(line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#"))
-    launch = re.search(r"accelerate_configs/([a-z0-9]+)[\w-]*\.yaml", header)
     hardware = re.search(r"(\d+) x (?:(A100|H100|H200)|80 GB)", header)
-    return Recipe(path, stage, config, launch[1] if launch and launch[1] in WRAPPERS else "single",
+    return Recipe(path, stage, config, _launch(" ".join(config.launch) if stage == IMPROVE else header, stage),
                   int(hardware[1]) if hardware else 1, _DEVICES.get(hardware[2] or "", "a100-80") if hardware else "a100-80")
+
+
+def _launch(words: str, stage: str) -> str:
+    """Key of `WRAPPERS` that a command line or header names."""
+    named = re.search(r"accelerate_configs/([a-z0-9]+)[\w-]*\.yaml", words)
+    if named and named[1] in WRAPPERS:
+        return named[1]
+    return "ddp" if stage == IMPROVE and words else "single"  # a launcher without a configuration of ours, e.g. torchrun
+
+
+def device_of(name: str) -> str:
+    """Key of `assumptions.GPUS` for a name as people and headers write it, e.g. `H100`, or the name in small letters."""
+    return _DEVICES.get(name.upper(), name.lower())
 
 
 def architecture_of(recipe: Recipe, checkpoint: str | None = None) -> tuple[Architecture, str]:
@@ -108,6 +132,8 @@ def architecture_of(recipe: Recipe, checkpoint: str | None = None) -> tuple[Arch
     """
     model = getattr(recipe.config, "model", None)
     name = checkpoint or (model.checkpoint if model is not None else None)
+    if checkpoint is None and recipe.shape is not None:
+        return recipe.shape
     if name is None:
         assert model is not None
         return nano_shape(model), "random nano weights"

@@ -1,8 +1,9 @@
 """Recipes that only sample: `medcopilot sample --config`, and a leaderboard's entries.
 
-Promises: one vLLM engine on one GPU, with the share of its memory that vLLM takes by itself; every GPU beyond the first plays its
-own part of the episodes.
-Does not cover: endpoints, whose memory is not ours: the plan says so.
+Promises: one engine on one GPU, with the share of its memory that vLLM takes by itself, because that is what `medcopilot sample`
+starts, whatever else the machine has (`idle` says so). Processes of joblib or Ray (`workers`) each load an engine of their own, and
+nobody gives them a GPU of their own: a plan with several vLLM engines on the GPU is one that does not fit.
+Does not cover: endpoints and servers (`openai:`, `served:`), whose memory is not ours: the plan says so.
 """
 
 from __future__ import annotations
@@ -21,6 +22,16 @@ TASKS = 500
 """Of a dataset, where a recipe takes all of them; the twins have 3 to 19,000."""
 SHARE = 0.9
 """vLLM's own default of `gpu_memory_utilization`."""
+ELSEWHERE = ("openai:", "served:")
+"""What policies begin with that play on servers."""
+
+
+def idle(gpus: int) -> tuple[str, ...]:
+    """What is said of a machine with so many GPUs."""
+    if gpus == 1:
+        return ()
+    return (f"sampling: `medcopilot sample` has one engine on one GPU, whatever --gpus says: the other {gpus - 1} stay idle; to "
+            "use all, run `medcopilot serve` on each and sample from served:FOLDER@URL,URL,...",)
 
 
 def _configs(recipe: Recipe) -> list[Any]:
@@ -36,21 +47,25 @@ def sampling_workload(recipe: Recipe, assumed: Assumptions, model: str | None) -
         UserError: no entry samples a model of ours.
     """
     configs = _configs(recipe)
-    ours = [config for config in configs if not config.policy.startswith("openai:") and config.policy != "expert"]
+    ours = [config for config in configs if not config.policy.startswith(ELSEWHERE) and config.policy != "expert"]
     if not ours:
-        raise UserError(f"{recipe.path}: only endpoints and the scripted expert play here: there is nothing to plan for a GPU")
+        raise UserError(f"{recipe.path}: only servers, endpoints and the scripted expert play here: there is nothing to plan for a "
+                        "GPU")
     first = ours[0]
     name = model or first.policy.removeprefix("vllm:").removeprefix("transformers:")
-    arch = _shape(recipe, name)
+    arch = _shape(recipe, name) if model is None else _shape(recipe._replace(shape=None), name)
     lengths = lengths_of(recipe, arch, assumed)
     episodes = sum(len(config.datasets) * (config.tasks_per_dataset or TASKS) * config.samples for config in ours)
+    copies = 1 if first.backend == "local" else first.workers
     engine = Engine("vllm" if first.policy.startswith("vllm:") else "transformers", SHARE, min(CONTEXT, arch.context),
-                    first.concurrency, 2)
+                    first.concurrency, 2, copies)
     return Workload(arch, name, [], None, 1.0, first.max_seconds, lengths._replace(rows=episodes), engine,
                     Rollouts(episodes, 1, first.concurrency, False), engine.context)
 
 
 def _shape(recipe: Recipe, name: str) -> Architecture:
+    if recipe.shape is not None:
+        return recipe.shape[0]
     if (Path(name) / "config.json").is_file():
         return read_folder(Path(name))
     writer = writer_of(recipe.path.parent, name, {recipe.path.resolve()})

@@ -2,7 +2,7 @@
 
 Promises: every suggestion is a set of changes that the recipe's own class accepts and that the planner finds to fit; those that
 change what is learnt cost more than those that change how; no suggestion holds another one.
-Does not cover: rates that should change with it (an adapter wants a higher one).
+Does not cover: rates that should change with it (an adapter wants a higher one); for self-improvement, anything but hardware.
 """
 
 from __future__ import annotations
@@ -58,16 +58,19 @@ def _changes(found: Plan) -> list[Change]:
     """All that could be changed about a recipe's run."""
     recipe, hardware, config = found.recipe, found.hardware, found.recipe.config
     changes = []
-    if hardware.gpus > 1 and found.load.roles:
+    trained = any(one.load.roles for _, one in found.commands) if found.commands else bool(found.load.roles)
+    if hardware.gpus > 1 and trained:
         changes += [Change(f"--launch {name} (accelerate_configs/{name}.yaml)", "launch", 2, launch=name)
                     for name in ("zero3", "fsdp2") if name != hardware.launch]
-    alone = hardware.gpus == 1 and bool(found.load.roles)
+    alone = hardware.gpus == 1 and trained
     changes += [Change(f"--gpus {count}" + alone * " --launch zero3", "gpus", 3 + (count > 2 * hardware.gpus), gpus=count,
                        launch="zero3" if alone else None)
-                for count in (2 * hardware.gpus, 4 * hardware.gpus, 8) if count > hardware.gpus]
+                for count in (2 * hardware.gpus, 4 * hardware.gpus, 8) if count > hardware.gpus and trained]
+    if 0 < found.servers < found.world:
+        changes.append(Change(f"--gpus {2 * found.servers}", "gpus", 3, gpus=2 * found.servers))
     if hardware.gpu != "h200":
         changes.append(Change("--gpu h200", "gpu", 4, gpu="h200"))
-    if not found.load.roles:
+    if found.commands or not found.load.roles:
         return changes
     if not config.model.gradient_checkpointing:
         changes.append(_set("checkpointing", 1, "model.gradient_checkpointing=true"))
@@ -145,6 +148,6 @@ def _try(found: Plan, chosen: tuple[Change, ...], assumed: Assumptions, calibrat
     try:
         recipe = read_recipe(found.recipe.path, (*overrides, *(text for change in chosen for text in change.overrides)))
         return plan(recipe, Hardware(name, gpus, launch), assumed, calibration=calibration, model=model_known,
-                    rows=int(found.load.lengths.rows) or None)
+                    rows=None if found.commands else int(found.load.lengths.rows) or None)
     except UserError:
         return None

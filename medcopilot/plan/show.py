@@ -37,6 +37,9 @@ def document(found: Plan, assumed: Assumptions, offers: Sequence[Suggestion] = (
         "hours": found.hours, "hours_range": [found.hours / found.spread, found.hours * found.spread] if found.hours else None,
         "engine_sequences": found.sequences, "lengths": load.lengths._asdict(), "calibrated": found.calibrated,
         "assumptions": assumed._asdict(), "notes": list(load.notes),
+        "commands": [{"name": name, "stage": one.recipe.stage, "model": one.load.model, "hardware": one.hardware._asdict(),
+                      "rows": one.load.lengths.rows, "total_bytes": one.parts.total, "problems": list(one.problems),
+                      "hours": one.hours} for name, one in found.commands],
         "would_fit": [{"changes": [change.text for change in one.changes], "total_bytes": one.plan.parts.total,
                        "hours": one.plan.hours} for one in offers]}
 
@@ -48,10 +51,13 @@ def tell(found: Plan, assumed: Assumptions, offers: Sequence[Suggestion] = ()) -
 
     console = Console(highlight=False, soft_wrap=True)
     hardware = found.hardware
+    if found.commands:
+        _tell_commands(console, found)
     where = f"{hardware.gpus} x {hardware.gpu}, {WRAPPERS[hardware.launch] if hardware.launch != 'single' else 'one process'}"
     servers = f" on {found.world}, engines on {found.servers}" if found.servers else ""
     console.print(f"{found.recipe.path}: {found.load.model}, {where}{servers}", markup=False)
-    table = Table("memory per GPU", "GiB", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    whose = " (the heaviest step)" if found.commands else ""
+    table = Table(f"memory per GPU{whose}", "GiB", box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.columns[1].justify = "right"
     for name, size in found.parts._asdict().items():
         if size:
@@ -70,6 +76,22 @@ def tell(found: Plan, assumed: Assumptions, offers: Sequence[Suggestion] = ()) -
         console.print(f"  would fit: {one} ({one.plan.parts.total / GIB:.1f} GiB{time})", markup=False)
     if not offers:
         console.print("  no three changes that the planner knows make it fit")
+
+
+def _tell_commands(console: Any, found: Plan) -> None:
+    """A row for each kind of step of self-improvement."""
+    from rich.table import Table
+
+    from medcopilot.plan.improvement import kinds
+
+    table = Table("step", "times", "GPUs", "rows", "GiB per GPU", "hours in all", box=None, padding=(0, 2, 0, 0),
+                  header_style="bold")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for kind, times, one, hours in kinds(found):
+        table.add_row(kind, str(times), str(one.hardware.gpus), f"{one.load.lengths.rows:,.0f}", f"{one.parts.total / GIB:.1f}",
+                      "unknown" if hours is None else f"{hours:.1f}")
+    console.print(table)
 
 
 def hours_text(found: Plan) -> str:
@@ -99,7 +121,7 @@ def _lines(found: Plan, assumed: Assumptions) -> list[str]:
     if load.rollouts is not None and found.sequences is not None:
         lines.append(f"engine: room for {int(found.sequences)} sequences of {load.engine.context if load.engine else 0:,} tokens")
     if load.lengths.source == "assumed":
-        rows = f"{load.lengths.rows:,.0f} rows, " if load.lengths.rows else ""
+        rows = f"{load.lengths.rows:,.0f} rows, " if load.lengths.rows and not found.commands else ""
         lines.append(f"assumed: {rows}{load.lengths.mean:,.0f} tokens a trajectory ({load.lengths.scored:.0%} sampled), "
                      f"{load.lengths.turns:g} turns")
     lines.append("speed: measured on this GPU" if found.calibrated else

@@ -14,7 +14,7 @@ from medcopilot.plan.architecture import Architecture
 from medcopilot.plan.assumptions import ASSUMED, Assumptions
 from medcopilot.plan.lengths import Lengths, lengths_of
 from medcopilot.plan.memory import Role, Wrapper
-from medcopilot.plan.recipe import Recipe, architecture_of
+from medcopilot.plan.recipe import SAMPLED, Recipe, architecture_of
 
 
 class Work(NamedTuple):
@@ -43,6 +43,8 @@ class Engine(NamedTuple):
     """Sequences at once."""
     weights: int
     """Bytes of a weight."""
+    copies: int = 1
+    """Engines on one GPU, each of a process that knows nothing of the others; `slots` is what they have together."""
 
 
 class Rollouts(NamedTuple):
@@ -103,7 +105,7 @@ def workload(recipe: Recipe, wrapper: Wrapper, world: int, assumed: Assumptions 
     Raises:
         UserError: the model's shape is not known.
     """
-    if recipe.stage in ("sample", "eval", "leaderboard"):
+    if recipe.stage in SAMPLED:
         from medcopilot.plan.sampling import sampling_workload
 
         return sampling_workload(recipe, assumed, model)

@@ -21,6 +21,7 @@ from env.files import file_digest
 from medcopilot.data.rows import SUFFIXES, card_path, iter_jsonl, read_card
 from medcopilot.publish.card import check_card, data_card, public_recipe
 from medcopilot.publish.gate import allow_rows
+from medcopilot.publish.places import check_data
 from medcopilot.publish.tree import File, files_of, stage, tree
 
 Tags = Counter[tuple[str, str]]
@@ -38,9 +39,7 @@ def stage_data(path: Path, out: Path, name: str, licence: str | None = None) -> 
         AgreementError: a row may not leave, or carries no licence tag.
         UserError: nothing that is a data set, torn files, or something else at `out`.
     """
-    if not path.exists():
-        raise UserError(f"{path}: there is no such file or folder: give rows of `medcopilot export`, or a folder with README.md "
-                        "and data")
+    check_data(path)
     if path.is_dir() and (out.resolve() == path.resolve() or path.resolve() in out.resolve().parents):
         raise UserError(f"--out {out} lies in {path}: choose another folder")
     if path.is_file():

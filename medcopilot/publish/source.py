@@ -18,6 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from env.errors import UserError
+from medcopilot.publish.places import check_model
 from medcopilot.publish.shards import Form, form_of, read_weights, state_digest
 from medcopilot.train.adapter_switch import adapted_layers
 from medcopilot.train.adapters import ADAPTER, lora_config
@@ -56,8 +57,7 @@ def settle(path: Path) -> Path:
     Raises:
         UserError: no such folder, or no complete state in it.
     """
-    if not path.is_dir():
-        raise UserError(f"{path}: there is no such folder: give the folder of a finished stage, e.g. runs/demo/checkpoints/sft")
+    check_model(path)
     states = [state for state in path.glob("checkpoint-*") if state.name.partition("-")[2].isdigit()]
     if not states:
         if (path.parent / "recipe.json").is_file() and path.name.startswith("checkpoint-") and not (path / STATE).is_file():

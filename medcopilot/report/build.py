@@ -21,6 +21,7 @@ from markupsafe import Markup
 from env.errors import AgreementError, UserError
 from env.files import atomic_write
 from medcopilot.code_record import code_record
+from medcopilot.evaluation.records import refuse_strangers
 from medcopilot.leaderboard.board import make_board
 from medcopilot.report import provenance, sections
 from medcopilot.report.comparable import conditions, warnings
@@ -48,7 +49,7 @@ def build_report(runs: Sequence[Path] | Mapping[str, Source], out: Path, title: 
         tell: called with a sentence for each dataset whose episodes are left out, and with the cure.
 
     Raises:
-        UserError: a folder is not a run, is given twice, or holds no traces.
+        UserError: a folder is not a run, is given twice or holds no traces, or folders under one name are not one run.
     """
     given = dict(extra or {})
     if unknown := set(given) - set(EXTRAS):
@@ -79,16 +80,19 @@ def name_runs(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def _check(named: Mapping[str, Source]) -> None:
-    """No folder counts twice, and every folder is a run, before the first is read."""
+    """No folder counts twice, every folder is a run, and those under one name are one run's, before the first is read."""
     seen: dict[Path, Path] = {}
-    for source in named.values():
+    for name, source in named.items():
+        folders = []
         for path in [source] if isinstance(source, Path) else source if isinstance(source, Sequence) else []:
             if not isinstance(path, Path):
                 continue
             RunFolder.open(path)
+            folders.append(path)
             if path.resolve() in seen:
                 raise UserError(f"{path} and {seen[path.resolve()]} are the same run, given twice: name every run once")
             seen[path.resolve()] = path
+        refuse_strangers(name, folders)
 
 
 def _render(stages: list[Stage], title: str, extra: dict[str, Any], trajectories: int,

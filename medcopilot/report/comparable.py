@@ -7,9 +7,13 @@ Does not cover: differences that tasks themselves show (`medcopilot.evaluation.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
+from medcopilot.evaluation.columns import Columns
+from medcopilot.evaluation.records import read_record, wholeness
+from medcopilot.report.provenance import run_record
 from medcopilot.report.stage import Stage
 
 UNKNOWN = "not recorded"
@@ -19,6 +23,7 @@ _WARN = {
     "grader": "Graders differ ({}): one rate is not the other.",
     "protocol": "Protocols differ ({}): protocol paper ends at the first correct execution, which helps whoever tries often.",
     "temperature": "Temperatures differ ({}): each run counts at its lowest.",
+    "split": "Splits differ ({}): tasks of the training split may have been trained on.",
     "profile": "Profiles differ ({}): prompts and limits are not the same.",
     "sandbox tier": "Sandbox tiers differ ({}): what a program may do is the same, how fast it is allowed to be is not.",
     "stateful": "Some runs keep variables between executions and some do not.",
@@ -27,7 +32,7 @@ _WARN = {
     "turns": "The limits of turns differ ({}).",
 }
 """Condition -> what is said where runs differ in it; the others are shown only."""
-_CONFIG = {"profile": "profile", "stateful": "stateful", "top-p": "top_p"}
+_CONFIG = {"split": "split", "profile": "profile", "stateful": "stateful", "top-p": "top_p"}
 _OPTIONAL = {"loop guard": ("loop_guard", "false"), "actions taken away": ("without", "none"), "turns": ("turns", "the profile's")}
 """Left out of a record that does not use them."""
 _LIBRARIES = ("torch", "transformers", "vllm")
@@ -41,7 +46,46 @@ class Condition(NamedTuple):
     differs: bool
 
 
-def conditions(stages: Sequence[Stage], records: Mapping[str, Sequence[tuple[str, Mapping[str, str]]]]) -> list[Condition]:
+class Played(Protocol):
+    """What conditions are read from: a stage of a report, or a run."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def columns(self) -> Columns:
+        """At the lowest temperature that counts."""
+
+    @property
+    def facts(self) -> Mapping[str, set[str]]:
+        """`policy`, `protocol` and `sandbox` of the traces."""
+
+
+class _Run(NamedTuple):
+    name: str
+    columns: Columns
+    facts: dict[str, set[str]]
+
+
+def folder_notes(runs: Mapping[str, Columns], folders: Mapping[str, Path], said: Collection[str] = ()) -> list[str]:
+    """What a reader of these runs' numbers has to know, without a report.
+
+    Args:
+        runs: whole runs by name.
+        folders: of the same names.
+        said: conditions, `tasks` or `masked`, of which the caller tells.
+    """
+    sentences = [sentence for name, cols in runs.items()
+                 for sentence in wholeness(name, cols, [read_record(folders[name])], said)]
+    if len(runs) < 2:
+        return sentences
+    played = [_Run(name, cols, {"policy": set(cols.policy.tolist()), "protocol": set(cols.protocol.tolist()), "sandbox": set()})
+              for name, cols in runs.items()]
+    found = conditions(played, {name: [(str(folder), run_record(folder))] for name, folder in folders.items()})
+    return [*sentences, *([] if "tasks" in said else _tasks(played)), *_differing(found, said)]
+
+
+def conditions(stages: Sequence[Played], records: Mapping[str, Sequence[tuple[str, Mapping[str, str]]]]) -> list[Condition]:
     """All that is known, the most telling first.
 
     Args:
@@ -68,6 +112,7 @@ def warnings(stages: Sequence[Stage], found: Sequence[Condition]) -> list[str]:
                         "see under Errors what failed.")
         elif graded < count:
             lacking.append(f"{stage.name} {count - graded:,} of {count:,}")
+        said += stage.notes
         if len(stage.facts["policy"]) > 1:
             said.append(f"{stage.name} mixes policies ({', '.join(sorted(stage.facts['policy']))}): its rates are of none of them.")
     if lacking:
@@ -75,8 +120,15 @@ def warnings(stages: Sequence[Stage], found: Sequence[Condition]) -> list[str]:
                     "them again.")
     if len(stages) < 2:
         return said
-    said += _tasks(stages)
+    return [*said, *_tasks(stages), *_differing(found)]
+
+
+def _differing(found: Sequence[Condition], elsewhere: Collection[str] = ()) -> list[str]:
+    """A sentence for each condition in which runs differ and that matters."""
+    said = []
     for item in found:
+        if item.name in elsewhere:
+            continue
         if item.differs and item.name in _WARN:
             said.append(_WARN[item.name].format("; ".join(dict.fromkeys(value for value in item.values if value != UNKNOWN))))
         elif item.differs and item.name.startswith("data of "):
@@ -84,7 +136,7 @@ def warnings(stages: Sequence[Stage], found: Sequence[Condition]) -> list[str]:
     return said
 
 
-def _tasks(stages: Sequence[Stage]) -> list[str]:
+def _tasks(stages: Sequence[Played]) -> list[str]:
     """Whether all runs were graded on the same tasks."""
     played = {stage.name: set(stage.columns.task[stage.columns.graded].tolist()) for stage in stages if stage.columns.graded.any()}
     if len(played) < 2:
@@ -97,7 +149,7 @@ def _tasks(stages: Sequence[Stage]) -> list[str]:
             "differences over those that two runs share."]
 
 
-def _of_run(stage: Stage, records: Sequence[Mapping[str, str]]) -> dict[str, str]:
+def _of_run(stage: Played, records: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Condition -> value of one run; several folders' values are joined where they differ."""
     def of(*keys: str) -> str:
         for key in keys:
@@ -109,12 +161,12 @@ def _of_run(stage: Stage, records: Sequence[Mapping[str, str]]) -> dict[str, str
     tier = of("gym.sandbox.tier")
     found = {"Med-Copilot": of("version"), "commit": of("code.commit"), "config digest": of("config digest"),
              "policy": told["policy"], "weights": of("config.policy_record.digest"), "protocol": told["protocol"],
-             "grader": of("gym.grader"), "temperature": f"{stage.temperature:g}",
+             "grader": of("gym.grader"), "temperature": f"{stage.columns.temperature.min():g}",
              "sandbox tier": tier if tier != UNKNOWN else told["sandbox"]}
     found |= {name: of(f"config.{key}") for name, key in _CONFIG.items()}
     if records:
         found |= {name: value if (value := of(f"config.{key}")) != UNKNOWN else usual for name, (key, usual) in _OPTIONAL.items()}
-    for dataset in sorted(stage.summary.datasets):
+    for dataset in sorted(set(stage.columns.dataset.tolist())):
         found[f"data of {dataset}"] = _data(records, dataset)
     found["Python"] = of("code.python", "gym.sandbox.python")
     found |= {name: of(f"code.{name}", f"config.policy_record.{name}") for name in _LIBRARIES}

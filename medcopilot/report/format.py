@@ -16,6 +16,16 @@ def points(value: float | None) -> str:
     return f"{'+' if rounded > 0 else '−' if rounded < 0 else ''}{abs(rounded):.1f}"
 
 
+def of_fewer(value: float | None, n: int, whole: int) -> str:
+    """A rate; with its n where that is not the row's."""
+    return percent(value) + (f" (n {n:,})" if n != whole else "")
+
+
+def of_suite(value: float | None, there: int, whole: int) -> str:
+    """A mean over datasets with how many of the suite's it is over: a mean over two of eight is not the paper's average."""
+    return percent(value) if value is None else f"{percent(value)} ({there} of {whole})"
+
+
 def interval(low: float | None, high: float | None) -> str:
     """Bounds in percent, without the sign."""
     return "–" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"

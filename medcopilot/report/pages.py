@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import jinja2
 
-from medcopilot.report.format import duration, interval, number, percent, points
+from medcopilot.report.format import duration, interval, number, of_fewer, of_suite, percent, points
 
 
 def environment() -> jinja2.Environment:
-    """With the filters `pct`, `num`, `points`, `interval` and `duration`."""
+    """With the filters `pct`, `num`, `points`, `interval`, `duration`, `of_fewer` and `of_suite`."""
     made = jinja2.Environment(loader=jinja2.PackageLoader("medcopilot.report", "templates"), autoescape=True,
                               undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters.update(pct=percent, num=number, points=points, interval=interval, duration=duration)
+    made.filters.update(pct=percent, num=number, points=points, interval=interval, duration=duration, of_fewer=of_fewer,
+                        of_suite=of_suite)
     return made

@@ -14,6 +14,7 @@ import numpy as np
 
 from env.errors import UserError
 from medcopilot.evaluation.columns import Columns, columns
+from medcopilot.evaluation.records import read_record, wholeness
 from medcopilot.evaluation.scaling import Scaling, scaling
 from medcopilot.evaluation.summary import Group, Summary, summarise
 from medcopilot.report.trajectories import Picker
@@ -41,13 +42,15 @@ class Stage:
     picker: Picker
     folders: list[Path] = field(default_factory=list)
     facts: dict[str, set[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """Why its numbers are not over all that it was to play."""
 
 
 def read_stage(name: str, source: Source, per_kind: int, seed: int) -> Stage:
     """Read every trace once. `per_kind`: how many episodes of each dataset and outcome to keep in full.
 
     Raises:
-        UserError: not a run folder, or no traces in it.
+        UserError: not a run folder, no traces in it, or one episode in two folders.
     """
     folders = [source] if isinstance(source, Path) else [item for item in source if isinstance(item, Path)] \
         if isinstance(source, Sequence) else []
@@ -55,7 +58,7 @@ def read_stage(name: str, source: Source, per_kind: int, seed: int) -> Stage:
     facts: dict[str, set[str]] = {"policy": set(), "protocol": set(), "sandbox": set(), "licence": set()}
 
     def watched() -> Iterator[Trace]:
-        for trace in (_read(folders) if folders else source):
+        for trace in (_read(name, folders) if folders else source):
             for fact, values in facts.items():
                 values.add(str(getattr(trace, fact)))
             picker.offer(trace)
@@ -70,7 +73,9 @@ def read_stage(name: str, source: Source, per_kind: int, seed: int) -> Stage:
     hotter = {f"{value:g}": everything.where(everything.temperature == value)
               for value in np.unique(everything.temperature) if value > lowest}
     curves = scaling(everything, _scores(folders, everything))
-    return Stage(name, cool, summarise(cool), lowest, hotter, curves, picker, folders, facts)
+    # that fewer than all are graded stands in the page already; not that they are too many
+    notes = wholeness(name, everything, [read_record(folder) for folder in folders])
+    return Stage(name, cool, summarise(cool), lowest, hotter, curves, picker, folders, facts, notes)
 
 
 def _scores(folders: Iterable[Path], cols: Columns) -> dict[str, float] | None:
@@ -80,9 +85,15 @@ def _scores(folders: Iterable[Path], cols: Columns) -> dict[str, float] | None:
     return merged if kept and all(part is not None for part in kept) and set(cols.id[cols.graded].tolist()) <= set(merged) else None
 
 
-def _read(folders: Iterable[Path]) -> Iterator[Trace]:
-    for folder in folders:
-        yield from RunFolder.open(folder).scan()
+def _read(name: str, folders: Sequence[Path]) -> Iterator[Trace]:
+    """All episodes of the folders. One that is played again has its id in its own folder, not in another."""
+    owners: dict[str, int] = {}
+    for number, folder in enumerate(folders):
+        for trace in RunFolder.open(folder).scan():
+            if len(folders) > 1 and (owner := owners.setdefault(trace.id, number)) != number:
+                raise UserError(f"{folders[owner]} and {folder} hold the same episode ({trace.id}), so they are not two parts of "
+                                f"one run, {name}: give each a name of its own, NAME=FOLDER, or leave one out")
+            yield trace
 
 
 def headline_slice(stages: list[Stage]) -> str:

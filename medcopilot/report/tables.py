@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
+from rich.console import Console
 from rich.table import Table
 
 from medcopilot.evaluation.compare import Comparison, Difference
@@ -17,7 +18,7 @@ from medcopilot.evaluation.runs import Evaluation
 from medcopilot.evaluation.scaling import Curve, Estimate, Gain, Scaling
 from medcopilot.evaluation.suites import Suite
 from medcopilot.evaluation.training import Checkpoint
-from medcopilot.report.format import interval, percent, points
+from medcopilot.report.format import interval, of_fewer, percent, points
 from medcopilot.report.terminal import _differences, _table, console, print_summaries, show
 
 SHOWN = (1, 2, 4, 8, 16, 32, 64)
@@ -28,17 +29,26 @@ def print_evaluation(found: Evaluation, file: TextIO | None = None) -> None:
     """Everything worth seeing of some runs."""
     print_summaries(found.runs, found.comparisons, file)
     show(console(file), [_suites(found.suites), *_curves(found.scaling), _inflation(found.inflation), _training(found.training)])
+    _say(console(file), found.notes)
 
 
 def print_comparison(a: str, b: str, found: Comparison, gains: Sequence[Gain], pairs: Mapping[str, Inflation],
-                     file: TextIO | None = None) -> None:
-    """Two runs, part by part."""
+                     notes: Sequence[str] = (), file: TextIO | None = None) -> None:
+    """Two runs, part by part, and what a reader has to know of them."""
     rows: dict[str, Difference] = {f"{b} − {a}": found.overall}
     for kind in (found.slices, found.suites, found.datasets):
         rows |= {f"  {name}": item for name, item in kind.items() if item.tasks}
     screen = console(file)
     show(screen, [_differences(rows), _gains(gains), _inflation(pairs)])
     screen.print(f"{len(rows)} rows, each with its own 95 % interval: about one in twenty excludes 0 by chance alone.")
+    _say(screen, notes)
+
+
+def _say(screen: Console, notes: Sequence[str]) -> None:
+    for note in notes:
+        screen.print(note, markup=False, soft_wrap=True)
+    if notes:
+        screen.print()
 
 
 def _suites(suites: Mapping[str, Mapping[str, Suite]]) -> Table:
@@ -49,7 +59,8 @@ def _suites(suites: Mapping[str, Mapping[str, Suite]]) -> Table:
         for suite, item in parts.items():
             acts = ", ".join(f"{action} {percent(share, 0)}" for action, share in item.behaviour.actions.items() if share)
             table.add_row(name, suite, percent(item.group.strict.value),
-                          interval(item.group.strict.ci_low, item.group.strict.ci_high), percent(item.group.paper.value),
+                          interval(item.group.strict.ci_low, item.group.strict.ci_high),
+                          of_fewer(item.group.paper.value, item.group.paper.n, item.group.strict.n),
                           percent(item.macro_strict), percent(item.macro_paper),
                           f"{len(item.datasets)} of {len(item.datasets) + len(item.missing)}", acts)
     return table
@@ -112,5 +123,5 @@ def _training(checkpoints: Sequence[Checkpoint]) -> Table:
             if item.gain and item.gain.difference is not None else None
         table.add_row(f"{item.at:g}", item.run, percent(item.strict.value), interval(item.strict.ci_low, item.strict.ci_high),
                       *(percent(item.slices[name].value if name in item.slices else None) for name in slices),
-                      percent(item.paper.value), _difference(gain), str(item.strict.n))
+                      of_fewer(item.paper.value, item.paper.n, item.strict.n), _difference(gain), str(item.strict.n))
     return table

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from medcopilot.evaluation.compare import Difference
 from medcopilot.evaluation.summary import Behaviour, Group, Rate, Summary
-from medcopilot.report.format import duration, interval, number, percent, points
+from medcopilot.report.format import duration, interval, number, of_fewer, percent, points
 
 _PLAIN_WIDTH = 240
 
@@ -75,8 +75,9 @@ def _success(summaries: Mapping[str, Summary]) -> Table:
 def _add(table: Table, names: tuple[str, str, str], item: Group) -> None:
     ungraded = sum(item.ungraded.values())
     what = f"{ungraded} ({', '.join(f'{n} {label}' for label, n in item.ungraded.items())})" if ungraded else "0"
-    table.add_row(*names, percent(item.strict.value), interval(item.strict.ci_low, item.strict.ci_high), percent(item.paper.value),
-                  points(item.inflation), percent(item.answerable.value), str(item.strict.n), str(item.strict.clusters), what)
+    table.add_row(*names, percent(item.strict.value), interval(item.strict.ci_low, item.strict.ci_high),
+                  of_fewer(item.paper.value, item.paper.n, item.strict.n), points(item.inflation),
+                  percent(item.answerable.value), str(item.strict.n), str(item.strict.clusters), what)
 
 
 def _abstention(summaries: Mapping[str, Summary]) -> Table:

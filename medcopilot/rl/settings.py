@@ -28,7 +28,7 @@ class EngineSettings(Config):
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the engine's linear layers. The nearer to the trainer's arithmetic, the smaller `mismatch/*` in the metrics."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Passed to the policy's constructor."""
+    """Passed to the constructor of an engine in this process. Servers get theirs when they are started."""
     servers: ServerSettings | None = None
     """Addresses, deadlines and weight sync of `vllm_server`; each rank takes its own share of them."""
 
@@ -36,6 +36,10 @@ class EngineSettings(Config):
     def _servers_that_learn(self) -> EngineSettings:
         if (self.servers is not None) != (self.kind == "vllm_server"):
             raise ValueError("servers (with urls and sync) belongs to kind: vllm_server, and only to it")
+        if self.servers is not None and self.options:
+            name = next(iter(self.options))
+            raise ValueError("options are those of an engine in this process, and servers are started with theirs: set options: {} "
+                             f"and start them with `medcopilot serve CHECKPOINT -- --{name.replace('_', '-')} ...`")
         if self.servers is not None and self.servers.sync == "none":
             raise ValueError("servers.sync is none: choose gloo, nccl, file, reload or lora, so that new weights reach the servers")
         return self

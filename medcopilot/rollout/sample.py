@@ -62,7 +62,20 @@ def sample_run(
     """
     check_config(config, playable=policy is not None)
     builts = build_all(config.datasets, config.builds, root)
-    policy = policy or policy_of(config, builts)
+    if policy is not None:
+        _complete(config, builts, root, policy, progress)
+        return config.out
+    policy = policy_of(config, builts)
+    try:
+        _complete(config, builts, root, policy, progress)
+    finally:  # an engine of ours would keep its weights and its cache as long as this process lives
+        if (close := getattr(policy, "close", None)) is not None:
+            close()
+    return config.out
+
+
+def _complete(config: SampleConfig, builts: dict[str, Built], root: Path | None, policy: Policy, progress: Progress) -> None:
+    """Play what the run folder does not hold yet."""
     jobs = list(all_jobs(config, builts))
     run = open_run(config, builts, policy, planned=len(jobs))
     meter = None
@@ -81,7 +94,6 @@ def sample_run(
     run.index.refresh()
     meter.tell()
     meter.check()
-    return config.out
 
 
 def open_run(config: SampleConfig, builts: dict[str, Built], policy: Policy, planned: int) -> RunFolder:

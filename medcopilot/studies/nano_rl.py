@@ -4,7 +4,7 @@ The design: the checkpoint of `make study nano` on which supervised training had
 GRPO and PPO with the same number of episodes, and the control that goes on with SFT on the same rows (`make study nano`'s own, or
 trained here). All are played on the same held-out tasks, slices `seen` and `unseen`, and compared by a paired cluster bootstrap.
 Ablations of GRPO, one seed each: trained on observations too, without the group filter, one round ahead, and with the released
-gym's grader as the reward.
+gym's grader as the reward; of every run it is counted how often an answer only repeats the last output (`exploits`).
 
 Promises: a budget of episodes, not of seconds, so a busy machine changes nothing but the time it takes; every finished run leaves
 its summary in `docs/results/`; running again resumes.
@@ -20,8 +20,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medcopilot import steps
+from medcopilot.runs import RunFolder
 from medcopilot.studies.common import Study, say
+from medcopilot.studies.exploits import repeated
 from medcopilot.studies.nano import NanoStudy
 
 
@@ -90,13 +94,16 @@ class NanoRlStudy(Study):
                      f"optimizer.lr={rate}", *self.budget.extra, *changes)
 
     def training(self, name: str) -> dict[str, Any]:
-        """The curve of an online run and the seconds of its steps, for the picture."""
-        path = self.out / "metrics" / f"{name}.jsonl"
-        if not name.startswith("rl-") or not path.is_file():
+        """Of an online run: how often a greedy answer repeats the output, the curve, and the seconds of steps, for the picture."""
+        if not name.startswith("rl-"):
             return {}
+        found = {"repeated": repeated(RunFolder.open(self.out / "eval" / f"{name}-t0").traces())}
+        path = self.out / "metrics" / f"{name}.jsonl"
+        if not path.is_file():
+            return found
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         seconds = {part: sum(row.get(f"time/{part}", 0.0) for row in rows) / max(1, len(rows)) for part in PARTS}
-        return {"training": {"curve": curve(rows), "seconds": seconds}}
+        return {**found, "training": {"curve": curve(rows), "seconds": seconds}}
 
     def conclude(self, start: str) -> dict[str, Any]:
         """Everything that can be compared so far."""
@@ -104,13 +111,16 @@ class NanoRlStudy(Study):
         seeds = [seed for seed in self.base.choices.seeds
                  if all(self.finished(name) for name in (f"rl-grpo-{seed}", f"rl-ppo-{seed}", f"control-{seed}"))]
         arms = {arm: [f"{arm}-{seed}" for seed in seeds] for arm in ("control", "rl-grpo", "rl-ppo")}
+        arms["start"] = [start] * len(seeds)
         if seeds:
             for title, one, other in (("GRPO - control", "control", "rl-grpo"), ("PPO - control", "control", "rl-ppo"),
-                                      ("PPO - GRPO", "rl-grpo", "rl-ppo")):
+                                      ("PPO - GRPO", "rl-grpo", "rl-ppo"), ("control - start", "start", "control"),
+                                      ("GRPO - start", "start", "rl-grpo"), ("PPO - start", "start", "rl-ppo")):
                 result[title] = self.versus(arms[one], arms[other])
                 say(title, result[title])
         for name in filter(self.finished, [f"rl-{name}" for name in ABLATIONS]):
-            result[name] = {**self.versus(["rl-grpo-0"], [name]), "inflation": self._inflation(["rl-grpo-0", name])}
+            result[name] = {**self.versus(["rl-grpo-0"], [name]), "inflation": self._inflation(["rl-grpo-0", name]),
+                            "repeated": {run: (self.kept(run) or {}).get("repeated") for run in ("rl-grpo-0", name)}}
             say(f"{name} - rl-grpo-0", result[name])
         self.keep(self.prefix, _slim(result))
         for line in self.table([start, *arms["control"], *arms["rl-grpo"], *arms["rl-ppo"], *(f"rl-{name}" for name in ABLATIONS)]):
@@ -133,7 +143,7 @@ class NanoRlStudy(Study):
         found = {}
         for name in names:
             played = self.columns([name], "t0")
-            part = played.where((played.slice == "seen") & played.graded)
+            part = played.where((played.slice == "seen") & played.graded & ~np.isnan(played.paper))
             rates = {grader: float((getattr(part, grader) == 1.0).mean()) for grader in ("strict", "paper")}
             found[name] = {**rates, "inflation": rates["paper"] - rates["strict"]}
         return found

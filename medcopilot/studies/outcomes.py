@@ -55,8 +55,8 @@ class Tasks:
 
 
 def pack(run: Columns, tasks: Tasks, where: str) -> dict[str, Any]:
-    """Outcomes of a run: `strict` and `paper` as hexadecimal digits of one bit per task, first task first, and `ungraded`, the
-    places of tasks without a strict score.
+    """Outcomes of a run: `strict` and `paper` as hexadecimal digits of one bit per task, first task first, and `ungraded`
+    and `paper_ungraded`, the places of tasks without such a score (the latter left out where there are none).
 
     Raises:
         UserError: it played other tasks, or one of them twice; `where` names what it was compared with.
@@ -64,17 +64,17 @@ def pack(run: Columns, tasks: Tasks, where: str) -> dict[str, Any]:
     part = _sorted(run)
     if _digest(part.task) != tasks.digest:
         raise UserError(f"{where} lists other tasks than this run has played: remove it to start the study's results anew")
-    return {"strict": _hex(part.strict == 1.0), "paper": _hex(part.paper == 1.0), "ungraded": np.flatnonzero(~part.graded).tolist()}
+    missing = np.flatnonzero(np.isnan(part.paper)).tolist()
+    return {"strict": _hex(part.strict == 1.0), "paper": _hex(part.paper == 1.0), "ungraded": np.flatnonzero(~part.graded).tolist(),
+            **({"paper_ungraded": missing} if missing else {})}
 
 
 def unpack(tasks: Tasks, records: Sequence[Mapping[str, Any]]) -> Columns:
     """Several runs' outcomes as columns; whatever `pack` does not keep is empty."""
     count, runs = len(tasks.slice), len(records)
     total = count * runs
-    strict = np.concatenate([_bits(record["strict"], count) for record in records]).astype(float)
-    for number, record in enumerate(records):
-        strict[[number * count + place for place in record["ungraded"]]] = np.nan
-    paper = np.concatenate([_bits(record["paper"], count) for record in records]).astype(float)
+    strict = np.concatenate([_scores(record["strict"], record["ungraded"], count) for record in records])
+    paper = np.concatenate([_scores(record["paper"], record.get("paper_ungraded", ()), count) for record in records])
     names = np.asarray([f"{place:06d}" for place in range(count)])
     empty, zeros = np.full(total, ""), np.zeros(total, dtype=np.int64)
     codes = int(tasks.cluster.max()) + 1 if count else 0
@@ -101,5 +101,7 @@ def _hex(bits: NDArray[np.bool_]) -> str:
     return np.packbits(bits).tobytes().hex()
 
 
-def _bits(digits: str, count: int) -> NDArray[np.uint8]:
-    return np.unpackbits(np.frombuffer(bytes.fromhex(digits), dtype=np.uint8), count=count)
+def _scores(digits: str, missing: Sequence[int], count: int) -> NDArray[np.float64]:
+    scores = np.unpackbits(np.frombuffer(bytes.fromhex(digits), dtype=np.uint8), count=count).astype(float)
+    scores[list(missing)] = np.nan
+    return scores

@@ -374,6 +374,8 @@ def train(trainer: Any, config: StageConfig, horizon: Horizon, progress: Progres
     try:
         with room, contextlib.suppress(AllDone):
             trainer.train(resume_from_checkpoint=str(state) if state else None)
+            if room.saved_at is not None:
+                trainer.accelerator.wait_for_everyone()  # the end of one process ends the others: not before all have saved
     finally:
         progress.close()
     if sys.stderr.isatty():

@@ -1,8 +1,8 @@
 """A run that is told to make room: it finishes its step, saves a state and ends, and the same command goes on from there.
 
 Promises: the first SIGTERM (a scheduler's preemption, its time limit, `kill`) is answered at the end of the step that is under
-way, by all processes of the job at the same step; the recipe's exit code is 75. A second one, or `grace_seconds` without a state,
-ends the process at once, and what was saved before holds. Ctrl-C ends it at once, too.
+way, by all processes of the job at the same step; the recipe's exit code is 75. A second one (later than `ECHO_SECONDS`), or
+`grace_seconds` without a state, ends the process at once, and what was saved before holds. Ctrl-C ends it at once, too.
 A signal while the final checkpoint is written changes nothing: that is soon done.
 Does not cover: SIGKILL and lost machines: after those the last state that `save_steps` wrote is resumed.
 """
@@ -12,11 +12,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
 import torch
 from transformers import TrainerCallback
+
+ECHO_SECONDS = 10.0
+"""Schedulers tell every process, and a launcher passes on what it was told: a second signal within this time is the same one."""
 
 
 class MakeRoom(TrainerCallback):
@@ -27,6 +31,7 @@ class MakeRoom(TrainerCallback):
         self.saved_at: int | None = None
         """Step of the state that the signal led to."""
         self._asked = False
+        self._asked_at = 0.0
         self._agreed = False
         self._timer: threading.Timer | None = None
         self._before: Any = None
@@ -54,8 +59,10 @@ class MakeRoom(TrainerCallback):
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._asked:
+            if time.monotonic() - self._asked_at < ECHO_SECONDS:
+                return
             os._exit(128 + number)
-        self._asked = True
+        self._asked, self._asked_at = True, time.monotonic()
         self._timer = threading.Timer(self.grace_seconds, os._exit, (128 + number,))
         self._timer.daemon = True
         self._timer.start()

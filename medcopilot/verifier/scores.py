@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from env.errors import UserError
 from env.files import atomic_write
 from medcopilot import jsonl
 from medcopilot.runs import RunFolder
 from medcopilot.trace import Trace
+
+if TYPE_CHECKING:
+    from medcopilot.evaluation.columns import Columns
 
 BATCH = 256
 """Episodes between two writes."""
@@ -87,6 +91,24 @@ def read_scores(path: Path) -> dict[str, float]:
         raise UserError(f"{path}: no verifier and no file of scores: give the checkpoint folder of a finished recipes/verifier.py, "
                         'or JSON lines {"id": TRACE, "score": NUMBER}')
     return _rows(path, jsonl.read_rows(path))
+
+
+def refuse_shared(source: Path | None, runs: Mapping[str, Columns]) -> None:
+    """A file of scores goes by episode ids, and a checkpoint's folder name in them does not tell it from another of that name.
+
+    Args:
+        source: a verifier's checkpoint folder, which scores each run on its own; or one file for all of these runs.
+
+    Raises:
+        UserError: it is a file, and two runs share ids.
+    """
+    if source is None or source.is_dir():
+        return
+    ids = {name: set(cols.id[cols.graded].tolist()) for name, cols in runs.items()}
+    for a, b in combinations(ids, 2):
+        if shared := len(ids[a] & ids[b]):
+            raise UserError(f"{source} is one file of scores, but {a} and {b} share {shared} episode ids, so it cannot say whose "
+                            "episodes it scored: give the verifier's checkpoint folder, or evaluate each run alone")
 
 
 def _rows(path: Path, rows: Iterable[dict[str, Any]]) -> dict[str, float]:

@@ -43,9 +43,9 @@ def logged(folder: Path, stage: str) -> list[int]:
     return [json.loads(line)["step"] for line in lines]
 
 
-def preempted(cluster, words: list[str], folder: Path, stage: str, after: int) -> str:
+def preempted(cluster, words: list[str], folder: Path, stage: str, after: int, **variables: str) -> str:
     """Submit, pre-empt once `after` steps are logged, wait for the end. Returns the job's output."""
-    job = cluster.submit("--job-name=low-one", *words)
+    job = cluster.submit("--job-name=low-one", *words, **variables)
     cluster.wait("the first steps", lambda: len(logged(folder, stage)) >= after or cluster.state(job) in ("FAILED", "COMPLETED"))
     assert cluster.state(job) == "RUNNING", cluster.logs()
     cluster.submit("--job-name=high-one", "--partition=high", f"--cpus-per-task={cluster.cores}", "--output=/dev/null", "--wrap",
@@ -67,6 +67,18 @@ def test_a_pre_empted_sft_job_resumes_and_ends_with_the_undisturbed_weights(clus
     assert logged(rows / "disturbed", "sft") == list(range(1, 301)), "no step was lost or done twice"
     one, two = (rows / name / "checkpoints" / "sft" / "model.safetensors" for name in ("straight", "disturbed"))
     assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.thorough  # one process does it above, and scripts in test_slurm_nodes.py
+def test_a_pre_empted_job_of_two_processes_resumes(cluster, rows) -> None:
+    words = [*sft(rows, "two"), "optimizer.name=adamw"]
+    said = preempted(cluster, words, rows / "two", "sft", 20, PROCESSES_PER_NODE="2", ACCELERATE="accelerate_configs/ci/ddp.yaml")
+    assert "back into the queue" in said
+    assert "start 2" in said
+    assert logged(rows / "two", "sft") == list(range(1, 301)), "no step was lost or done twice"
+    log = next((cluster.repository / "logs" / "slurm" / said.split()[1]).glob("*-0.log")).read_text()
+    assert "2 processes, DDP" in log
+    assert "told to make room, and stopped with a saved state" in log
 
 
 def test_a_pre_empted_grpo_job_resumes_and_finishes(cluster, workshop) -> None:

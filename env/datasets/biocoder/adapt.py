@@ -97,7 +97,7 @@ def _files(source: Path) -> list[tuple[Split, Path]]:
     found = [(split, source / name) for split, name in names if (source / name).is_file()]
     if not found:
         raise UserError(f"biocoder: no rows at {source}: give a folder with train_tasks.jsonl or test_tasks.jsonl, or one such "
-                        "file")
+                        "file (github.com/wshi83/MedAgentGym, data/biocoder); BioCoder's own datasets/*.json are not read")
     return found
 
 

@@ -87,7 +87,8 @@ def _rows(source: Path, split_field: str) -> Iterator[Row]:
                         f"database")
     path = find_file(source, (QUESTIONS,))
     if path is None:
-        raise UserError(f"ehr_seqsql: no questions in {source}: put EHR-SeqSQL's {QUESTIONS} there (physionet.org)")
+        raise UserError(f"ehr_seqsql: no questions in {source}: put EHR-SeqSQL's {QUESTIONS} there "
+                        "(github.com/seonhee99/EHR-SeqSQL)")
     try:
         rows = json.loads(read_text(path))
     except ValueError as error:

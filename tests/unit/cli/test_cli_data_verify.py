@@ -1,6 +1,8 @@
 """`medcopilot data sources` and `data verify`: what is to be fetched, and whether it is still what it was."""
 
 import hashlib
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -87,9 +89,75 @@ def test_a_torn_list_of_checksums_is_a_problem(tmp_path):
 def test_bad_input(tmp_path, monkeypatch):
     from env.errors import UserError
 
-    for words, said in ((("verify", "--source", tmp_path), "no SHA256SUMS.txt"), (("verify", "--root", tmp_path), "not built"),
+    for words, said in ((("verify", "--source", tmp_path), "no SHA256SUMS.txt"), (("verify", "--root", tmp_path), "is built there"),
                         (("verify", "--source", tmp_path / "none"), "is no folder"),
                         (("verify", "mimic_iii", "--source", tmp_path), "leave out mimic_iii"),
                         (("sources", "nothing"), "nothing")):
         with pytest.raises(UserError, match=said):
             call(*words)
+
+
+def rows(tmp_path, *, digest=""):
+    """BioCoder's rows, one of which can be graded, and a checksum file where `digest` is given."""
+    row = {"problem": "p", "solution": "def f():\n    return 1", "context": "<<insert solution here>>\nprint(f())",
+           "signature": "f()"}
+    text = json.dumps(row) + "\n"
+    (tmp_path / "test_tasks.jsonl").write_text(text)
+    if digest:
+        true = hashlib.sha256(text.encode()).hexdigest()
+        (tmp_path / "SHA256SUMS.txt").write_text(f"{true if digest == 'true' else digest} test_tasks.jsonl\n")
+    return tmp_path
+
+
+def test_a_build_compares_its_source_first(tmp_path):
+    (tmp_path / "source").mkdir()
+    where = rows(tmp_path / "source", digest="true")
+    done = call("build", "biocoder", "--source", where, "--root", tmp_path / "data")
+    assert "terms of the source" in done.stderr
+    assert "1 files compared with their published checksums, unharmed; 0 without one" in done.stderr
+    again = call("build", "biocoder", "--source", where, "--root", tmp_path / "data")
+    assert "compared" not in again.stderr  # what is there is not rebuilt
+
+
+def test_a_build_of_a_harmed_source_stops_before_it_begins(tmp_path):
+    from env.errors import UserError
+
+    (tmp_path / "source").mkdir()
+    where = rows(tmp_path / "source", digest="0" * 64)
+    with pytest.raises(UserError, match="differs from its published checksum: fetch it again") as refusal:
+        call("build", "biocoder", "--source", where, "--root", tmp_path / "data")
+    assert "\n" not in str(refusal.value)
+    assert not list(tmp_path.glob("data/*/*"))
+
+
+def test_a_build_says_that_there_is_no_checksum(tmp_path):
+    (tmp_path / "source").mkdir()
+    where = rows(tmp_path / "source")
+    for place in (where, where / "test_tasks.jsonl"):
+        assert f"lies in {place}: nothing was compared" in call("build", "biocoder", "--source", place, "--root",
+                                                                  tmp_path / place.name).stderr
+
+
+@pytest.mark.parametrize("name", sorted(ACCESS))
+def test_what_an_empty_folder_lacks_is_said_as_the_page_says_it(tmp_path, name):
+    """Addresses in a refusal are those of `data sources`, and its files are named there."""
+    from env.errors import UserError
+
+    (tmp_path / "source").mkdir()
+    with pytest.raises(UserError) as refusal:
+        get_dataset(name).build(BuildRequest(source=tmp_path / "source"), tmp_path / "data")
+    said = str(refusal.value).replace(str(tmp_path), "")
+    access = ACCESS[name]
+    known = " ".join([*(address for _, address in access.fetch), access.folder, access.open_part])
+    for address in re.findall(r"[\w.]+\.(?:com|org|edu)/[\w.-]+(?:/[\w.-]+)?", said):
+        assert address.rstrip(".") in known, said
+    assert "physionet.org)" not in said
+
+
+def test_every_dataset_that_is_not_built_is_named(built, tmp_path):
+    from env.errors import UserError
+
+    with pytest.raises(UserError, match="no dataset is built there: run `medcopilot data build` first"):
+        call("verify", "--root", tmp_path)
+    with pytest.raises(UserError, match="eicu is not built there: run `medcopilot data build eicu` first"):
+        call("verify", "npowerai", "eicu", "--root", built[0])

@@ -203,6 +203,19 @@ def test_comparison_has_rows_for_suites():
     assert found.suites["structured"].tasks == found.overall.tasks
 
 
+def test_where_all_clusters_agree_no_interval_of_the_inflation_is_without_width():
+    submit = [make_trace(False, paper=True, task_id=f"k{i}", cluster=f"c{i}", policy="p") for i in range(6)]
+    paper = [make_trace(True, task_id=f"k{i}", cluster=f"c{i}", policy="p", protocol="paper") for i in range(6)]
+    found = inflation(columns(submit), columns(paper))
+    rest = 1 - wilson(6, 6).low
+    for name, value, low, high in (("submit_strict", 0, 0, rest), ("paper_paper", 1, 1 - rest, 1),
+                                   ("by_grader", 1, 1 - 2 * rest, 1), ("both", 1, 1 - 2 * rest, 1)):
+        part = getattr(found, name)
+        assert (part.value, part.ci_low, part.ci_high) == pytest.approx((value, low, high)), name
+    with pytest.raises(ValueError, match="zip"):
+        cluster_bootstrap_table(np.zeros((4, 3)), np.arange(4), scale=[(0.0, 1.0)] * 2)
+
+
 def test_inflation_by_hand():
     def episode(task, strict, paper, protocol):
         return make_trace(strict, paper=paper, task_id=task, cluster=task, protocol=protocol)

@@ -9,8 +9,10 @@ import pytest
 from trace_factory import make_run, make_trace
 
 from medcopilot.evaluation.columns import columns
+from medcopilot.evaluation.records import wholeness
 from medcopilot.evaluation.summary import summarise
-from medcopilot.trace import Tokens, Turn
+from medcopilot.report.terminal import print_summaries
+from medcopilot.trace import GradeRecord, Tokens, Turn
 
 
 def test_ungraded_episodes_are_counted_by_label_and_left_out_of_every_rate():
@@ -130,3 +132,22 @@ def test_forty_thousand_episodes_take_seconds():
     begun = time.process_time()
     assert summarise(cols).overall.strict.n == 40_000
     assert time.process_time() - begun < 10
+
+
+def test_what_the_papers_grader_did_not_score_is_counted_and_is_no_paper_failure(capsys):
+    def episode(right):
+        paper = GradeRecord(score=1.0, label="correct") if right else GradeRecord(score=None, label="unsupported")
+        return make_trace(right, grades={"strict": GradeRecord(score=float(right), label="wrong"), "paper": paper})
+
+    half = [episode(index < 10) for index in range(20)]
+    found = summarise(half, resamples=100)
+    row = found.overall
+    assert (row.strict.value, row.strict.n) == (0.5, 20)
+    assert (row.paper.value, row.paper.n, row.paper_ungraded) == (1.0, 10, {"unsupported": 10})
+    assert row.inflation == 0.0, "over the ten that both scored"
+    print_summaries({"half": found, "whole": summarise(half[:10], resamples=100)}, {})
+    shown = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if "100.0" in line}
+    assert "100.0\u00a0% (n 10)" in shown["half"]
+    assert "(n" not in shown["whole"]
+    assert wholeness("half", columns(half)) == ["half: the paper's grader scored 10 of 20 graded episodes (the others: "
+                                               "unsupported): its rate and the inflation are over those."]

@@ -18,7 +18,11 @@ from medcopilot.leaderboard import sweep as module
 from medcopilot.leaderboard.board import make_board
 from medcopilot.leaderboard.show import markdown, page, print_board, write
 from medcopilot.leaderboard.sweep import SweepConfig, sweep
+from medcopilot.policies.expert import ExpertPolicy
 from medcopilot.prices import Price
+from medcopilot.report.format import percent
+from medcopilot.rollout.sample import run_record
+from medcopilot.rollout.settings import SampleConfig
 from medcopilot.runs import RunFolder
 from medcopilot.train.config import load_config
 
@@ -74,6 +78,33 @@ def test_cost_needs_a_price_and_every_count():
     assert make_board({"a": columns(traces)}, resamples=200).rows[0].cost is None
     unknown = [*traces, make_trace(True, policy="openai:m", tokens=None, prompt_tokens=None, completion_tokens=5)]
     assert make_board({"a": columns(unknown)}, prices=prices, resamples=200).rows[0].cost is None
+
+
+def test_dollars_are_those_of_all_rollouts_and_not_of_the_greedy_ones():
+    traces = [make_trace(True, id=f"t{n}-{sample}", task_id=f"k{n}", sample=sample, temperature=0.6 if sample else 0.0,
+                         policy="openai:m", tokens=None, prompt_tokens=1_000, completion_tokens=100)
+              for n in range(10) for sample in range(8)]
+    (row,) = make_board({"a": columns(traces)}, prices={"m": Price(input=10.0, output=100.0)}, resamples=200).rows
+    assert (row.rate.traces, row.cost) == (10, pytest.approx(80 * 0.02))
+
+
+def test_a_mean_over_two_of_eight_datasets_says_so_in_every_form():
+    board = make_board({"a": columns(make_run(0.5, tasks=40))}, resamples=200)
+    assert (board.rows[0].in_distribution_datasets, board.rows[0].out_of_distribution_datasets) == (2, 0)
+    out = io.StringIO()
+    print_board(board, out)
+    for text in (markdown(board), page(board), out.getvalue()):
+        assert f"{percent(board.rows[0].in_distribution)} (2 of 8)" in text
+        assert "of 4)" not in text, "there is no mean over none"
+
+
+def test_few_masked_episodes_are_counted_and_many_are_an_alarm():
+    def noted(masked):
+        gone = [make_trace(None, stop="infrastructure", submission=None) for _ in range(masked)]
+        return " ".join(make_board({"a": columns([*make_run(0.5, tasks=60), *gone])}, resamples=200).notes)
+
+    assert "a: 3 of 63 episodes are masked, because our machinery failed. The same command" in noted(3)
+    assert "a: 4 of 64 episodes are masked, because our machinery failed: 6.2 %, and above 5 %" in noted(4)
 
 
 def test_published_rows_stand_apart_under_their_note(tmp_path):
@@ -139,6 +170,67 @@ def test_an_entry_whose_policy_was_changed_is_left_out_until_it_is_sampled(tmp_p
     found = json.loads((out / "leaderboard.json").read_text())
     assert [row["name"] for row in found["rows"]] == ["expert"]
     assert "last is left out" in capsys.readouterr().err
+
+
+def a_run(folder: Path, *, planned: int | None = None, tasks: int = 4, **recorded) -> None:
+    run = RunFolder.create(folder, recorded)
+    with run.writer() as writer:
+        for trace in make_run(0.5, tasks=tasks, policy="expert"):
+            writer.write(trace)
+    run.write_summary({"version": "0.1.0", **({} if planned is None else {"planned": planned})})
+
+
+def tables(tmp_path, sample, entries='[{name: a, policy: expert}]'):
+    path = tmp_path / "board.yaml"
+    path.write_text(f"out: {tmp_path / 'out'}\nsample: {sample}\nentries: {entries}\n")
+    command.run(path, tables_only=True, resamples=100)
+    return json.loads((tmp_path / "out" / "leaderboard.json").read_text())["notes"]
+
+
+def asked(sample: dict, out: Path) -> dict:
+    """What the run of an entry records."""
+    return run_record(SampleConfig(**{**sample, "out": out, "policy": "expert"}), ExpertPolicy())
+
+
+def test_a_row_of_other_settings_than_the_list_asks_for_is_told_of(tmp_path):
+    sample = {"datasets": ["medcalcbench"], "tasks_per_dataset": 3, "builds": {"medcalcbench": {"seed": 4}}}
+    a_run(tmp_path / "out" / "runs" / "a", **asked(sample, tmp_path))
+    assert tables(tmp_path, json.dumps(sample)) == []
+    (note,) = tables(tmp_path, json.dumps({**sample, "tasks_per_dataset": 5, "protocol": "paper", "concurrency": 2}))
+    assert "a was sampled under other settings than the list asks for now (different: protocol, tasks_per_dataset)" in note
+    (note,) = tables(tmp_path, json.dumps({**sample, "builds": {"medcalcbench": {"seed": 5}}}))
+    assert "(different: builds)" in note
+
+
+def test_a_run_of_an_earlier_version_stands_at_the_defaults_of_what_it_does_not_name(tmp_path):
+    sample = {"datasets": ["medcalcbench"], "builds": {"medcalcbench": {"seed": 4}}}
+    old = asked(sample, tmp_path)
+    for name in ("stateful", "skip_tasks", "policy_record"):
+        del old[name]
+    del old["builds"]["medcalcbench"]["patients"]
+    a_run(tmp_path / "out" / "runs" / "a", **old, gone_since=True)
+    assert tables(tmp_path, json.dumps(sample)) == []
+    assert "(different: stateful)" in tables(tmp_path, json.dumps({**sample, "stateful": True}))[0]
+
+
+def test_runs_that_are_ranked_together_under_other_conditions_are_told_of(tmp_path):
+    base = {"datasets": ["medcalcbench"], "profile": "nano"}
+    a_run(tmp_path / "a", **asked(base, tmp_path))
+    other = {"profile": "full", "split": "train", "loop_guard": True, "without": ["terminal"]}
+    a_run(tmp_path / "b", **asked({**base, **other}, tmp_path))
+    entries = f"[{{name: a, run: {tmp_path / 'a'}}}, {{name: b, run: {tmp_path / 'b'}}}]"
+    said = " ".join(tables(tmp_path, "{}", entries))
+    for words in ("Profiles differ (nano; full)", "Splits differ (test; train)", "loop guard and some without",
+                  'taken away: none; ["terminal"]'):
+        assert words in said
+    assert "commit" not in said, "what was not recorded is no difference"
+
+
+def test_an_entry_that_its_budget_stopped_is_told_of(tmp_path):
+    sample = {"datasets": ["mimic_iii", "medcalcbench", "treqs"]}
+    a_run(tmp_path / "out" / "runs" / "a", planned=400, tasks=32, **asked(sample, tmp_path))
+    (note,) = tables(tmp_path, json.dumps(sample))
+    assert note.startswith("a: 32 of 400 planned episodes are there, none of treqs")
 
 
 @pytest.mark.parametrize(("old", "new", "reason"), [

@@ -9,15 +9,17 @@ from typer.testing import CliRunner
 
 from env.errors import UserError
 from medcopilot.cli.main import app
+from medcopilot.improve import main as improve_main
 from medcopilot.plan.assumptions import Assumptions
 from medcopilot.plan.estimate import Hardware, hardware_of, plan
-from medcopilot.plan.recipe import STAGES, class_of, read_recipe, word_of
+from medcopilot.plan.recipe import IMPROVE, SAMPLED, STAGES, TRAINED, class_of, read_recipe, stage_of
 from medcopilot.plan.search import suggestions
 from medcopilot.plan.show import hours_text, tell
 from medcopilot.train.recipe import run_recipe
 
 ROOT = Path(__file__).resolve().parents[3]
-FILES = sorted(path for path in ROOT.glob("recipes/*/*.yaml") if word_of(path) in STAGES)
+FILES = sorted(ROOT.glob("recipes/*/*.yaml"))
+SERVERS = "engine={kind: vllm_server, servers: {urls: [%s], sync: nccl}}"
 SEVEN = ROOT / "recipes" / "qwen2.5-7b"
 
 
@@ -25,8 +27,18 @@ def name_of(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
 
+def servers(count: int) -> str:
+    return SERVERS % ", ".join(f"'http://a:{port}'" for port in range(1, count + 1))
+
+
+def test_there_is_a_recipe_of_every_stage() -> None:
+    assert {stage_of(path) for path in FILES} == set(STAGES)  # no file is of none
+
+
 @pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_a_recipe_is_parsed_planned_and_dry_run(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recipe_is_parsed_planned_and_dry_run(path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+                                                ) -> None:
+    monkeypatch.chdir(ROOT)  # self-improvement names its trainings' recipes from here
     recipe = read_recipe(path)
     found = plan(recipe, hardware_of(recipe))
     assert found.problems == ()
@@ -36,7 +48,11 @@ def test_a_recipe_is_parsed_planned_and_dry_run(path: Path, capsys: pytest.Captu
     told = re.search(r"([\d.]+ to [\d.]+) hours \(`medcopilot plan`", path.read_text())
     assert told is None or told[1] == hours_text(found)
     assert told is not None or path.parent.name == "nano"
-    if recipe.stage in ("sft", "dpo", "verifier", "grpo", "ppo"):
+    if recipe.stage == IMPROVE:
+        assert improve_main("", [str(path), "--dry-run"]) == 0
+        shown = capsys.readouterr().out
+        assert all(name in shown for name in ("medcopilot sample", "medcopilot export dpo", "dpo.py"))
+    elif recipe.stage in TRAINED:
         def refuse(_: object) -> None:
             raise AssertionError("a dry run trains nothing")
 
@@ -82,13 +98,105 @@ def test_more_gpus_hold_less_each_and_take_less_time() -> None:
     assert plan(recipe, Hardware("h200", 8, "zero3")).capacity > eight.capacity
 
 
-def test_servers_have_gpus_of_their_own() -> None:
-    servers = "engine={kind: vllm_server, servers: {urls: ['http://a:1', 'http://b:1'], sync: nccl}}"
-    recipe = read_recipe(SEVEN / "grpo.yaml", [servers])
-    found = plan(recipe, Hardware("h100", 8, "zero3"))
-    assert (found.world, found.servers, found.parts.engine_weights) == (6, 2, 0.0)
+@pytest.mark.parametrize(("gpus", "count"), [(8, 4), (16, 8), (8, 5)])
+def test_servers_have_gpus_of_their_own(gpus: int, count: int) -> None:
+    recipe = read_recipe(SEVEN / "grpo.yaml", [servers(count)])
+    found = plan(recipe, Hardware("h200", gpus, "zero3"))
+    assert (found.world, found.servers, found.parts.engine_weights) == (gpus - count, count, 0.0)
+    assert found.fits
     with pytest.raises(UserError, match="leaves none to train on"):
-        plan(recipe, Hardware("h100", 2, "zero3"))
+        plan(recipe, Hardware("h200", count, "zero3"))
+
+
+@pytest.mark.parametrize(("gpus", "count"), [(8, 2), (16, 1), (8, 3)])
+def test_fewer_servers_than_ranks_do_not_fit(gpus: int, count: int) -> None:
+    """Training refuses them (`ServerSettings.share`)."""
+    changes = (servers(count),)
+    found = plan(read_recipe(SEVEN / "grpo.yaml", changes), Hardware("h200", gpus, "zero3"))
+    assert not found.fits
+    assert f"{count} servers for {gpus - count} ranks" in found.problems[0]
+    for one in suggestions(found, overrides=changes):
+        assert one.plan.servers >= one.plan.world
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if stage_of(path) in SAMPLED], ids=name_of)
+def test_sampling_has_one_gpu_whatever_there_is(path: Path) -> None:
+    recipe = read_recipe(path)
+    one, eight = (plan(recipe, hardware_of(recipe, "h100", gpus)) for gpus in (1, 8))
+    assert (eight.hours, eight.parts, eight.hardware) == (one.hours, one.parts, Hardware("h100", 1, "single"))
+    assert one.load.notes == ()
+    assert "the other 7 stay idle" in eight.load.notes[0]
+
+
+def test_workers_with_an_engine_each_do_not_share_a_gpu() -> None:
+    changes = ("backend=joblib", "workers=4")
+    recipe = read_recipe(SEVEN / "sample.yaml", changes)
+    found = plan(recipe, hardware_of(recipe))
+    assert "4 processes load an engine each" in found.problems[0]
+    assert suggestions(found, overrides=changes) == []  # no other hardware helps
+
+
+@pytest.mark.parametrize("policy", ["openai:m@http://127.0.0.1:8000/v1", "served:runs/x@http://127.0.0.1:8000", "expert"])
+def test_what_plays_elsewhere_needs_no_gpu_here(policy: str) -> None:
+    recipe = read_recipe(SEVEN / "sample.yaml", [f"policy={policy}"])
+    with pytest.raises(UserError, match="nothing to plan"):
+        plan(recipe, hardware_of(recipe))
+
+
+@pytest.fixture
+def improvement(monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(ROOT)
+    return SEVEN / "self-improve.yaml"
+
+
+def test_self_improvement_takes_the_hours_of_all_its_steps(improvement: Path) -> None:
+    recipe = read_recipe(improvement)
+    found = plan(recipe, hardware_of(recipe))
+    names = [name for name, _ in found.commands]
+    assert names == ["eval-start", "sft-1-sample", "sft-1-train", "dpo-1-sample", "dpo-1-export", "dpo-1-train", "eval-1",
+                     "dpo-2-sample", "dpo-2-export", "dpo-2-train", "eval-2"]
+    steps = dict(found.commands)
+    assert found.hours == pytest.approx(sum(one.hours or 0 for one in steps.values()))
+    assert found.parts.total == max(one.parts.total for one in steps.values())
+    assert (steps["sft-1-train"].hardware, steps["dpo-1-sample"].hardware) == (
+        Hardware("a100-80", 8, "zero3"), Hardware("a100-80", 1, "single"))
+    assert (steps["sft-1-train"].load.lengths.rows, steps["dpo-1-export"].load.lengths.rows) == (1000, 32_000)
+    alone = plan(recipe := read_recipe(SEVEN / "sample.yaml"), hardware_of(recipe))
+    assert steps["sft-1-sample"].hours == pytest.approx(alone.hours)  # the same settings
+    third = plan(read_recipe(improvement, ["rounds=3"]), Hardware("a100-80", 8, "zero3"))
+    last = sum(one.hours or 0 for name, one in steps.items() if "2" in name)
+    assert third.hours == pytest.approx(found.hours + last)
+
+
+def test_self_improvement_that_does_not_fit_says_which_step(improvement: Path) -> None:
+    found = plan(read_recipe(improvement), Hardware("a100-80", 1, "single"))
+    assert found.problems[0].startswith("sft-train: needs")
+    offers = suggestions(found)
+    assert offers
+    assert all(one.plan.fits and one.plan.commands for one in offers)
+    with pytest.raises(UserError, match=r"set sft\.export\.limit"):
+        plan(found.recipe, found.hardware, rows=5)
+
+
+def test_trainings_without_a_launcher_are_one_process(improvement: Path) -> None:
+    found = plan(read_recipe(improvement, ["launch=[]"]), Hardware("h200", 8, "zero3"))
+    assert {one.hardware.gpus for _, one in found.commands} == {1}
+    assert "`launch` is empty" in found.load.notes[0]
+
+
+def test_samplings_on_servers_are_left_out(improvement: Path) -> None:
+    found = plan(read_recipe(improvement, ["policy=served:{checkpoint}@http://127.0.0.1:8000"]), Hardware("h200", 8, "zero3"))
+    assert not any(name.endswith("sample") for name, _ in found.commands)
+    assert "servers" in " ".join(found.load.notes)
+
+
+def test_the_command_tells_the_steps(improvement: Path, tmp_path: Path) -> None:
+    done = command(str(improvement), "--json", str(tmp_path / "plan.json"))
+    assert done.exit_code == 0
+    told = done.output.split()
+    assert {"sft-train", "dpo-export", "step", "hours"} <= set(told)
+    body = json.loads((tmp_path / "plan.json").read_text())
+    assert body["hours"] == pytest.approx(sum(step["hours"] for step in body["commands"]))
 
 
 def test_a_data_file_says_how_long_rows_are(tmp_path: Path) -> None:
@@ -131,11 +239,23 @@ def test_strict_says_no_by_the_exit_code() -> None:
     (("--gpu", "tpu"), "the planner knows a100-80"), (("--gpus", "0"), "at least 1"),
     (("--launch", "zero9"), "choose among single"),
     (("--gpus", "4", "--launch", "single"), "one GPU"), (("batch_token=3",), "did you mean 'batch_tokens'"),
-    (("--calibration", "none.jsonl"), "there is no such file")])
+    (("--calibration", "none.jsonl"), "there is no such file"), (("--json", "/"), "/ is a folder: name a file")])
 def test_bad_input_is_one_sentence(words: tuple[str, ...], said: str) -> None:
     error = command(str(SEVEN / "sft.yaml"), *words).exception
     assert isinstance(error, UserError)
     assert said in str(error)
+
+
+@pytest.mark.parametrize(("file", "said"), [
+    ("nope.yaml", "there is no such file"), (str(ROOT / "recipes"), "there is no such file"),
+    (str(ROOT / "mkdocs.yml"), "ppo, sample, eval, leaderboard or self-improve")])
+def test_a_file_that_is_no_recipe(file: str, said: str) -> None:
+    assert said in str(command(file).exception)
+
+
+@pytest.mark.parametrize("name", ["H100", "h100", "A100", "a100-80", "A100-80", "H200"])
+def test_a_gpu_is_named_as_headers_and_data_sheets_do(name: str) -> None:
+    assert hardware_of(read_recipe(SEVEN / "sft.yaml"), name).gpu in ("h100", "a100-80", "h200")
 
 
 def test_a_part_of_a_sequence_is_no_room(capsys: pytest.CaptureFixture[str]) -> None:

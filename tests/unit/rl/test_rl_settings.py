@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from medcopilot.rl.grpo import GrpoConfig
 from medcopilot.rl.ppo_settings import PpoConfig
@@ -36,3 +37,9 @@ def test_a_run_without_servers_has_the_digest_of_all_its_keys(kind) -> None:
     assert plain.engine.servers is None
     assert plain.digest() == recipe(kind, keep_traces=True).digest()
     assert plain.digest() != recipe(kind, engine={"dtype": "bfloat16"}).digest()
+
+
+def test_a_run_on_servers_has_no_engine_options_of_its_own() -> None:
+    """They would reach a constructor that knows none of them, hours after the recipe was read."""
+    with pytest.raises(ValidationError, match=r"set options: \{\} and start them with .*-- --max-model-len"):
+        recipe(engine={**SERVED, "options": {"max_model_len": 32768}})

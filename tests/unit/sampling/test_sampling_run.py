@@ -8,6 +8,7 @@ from toy_run import CODE, RIGHT, Says, toy_run
 from env.errors import SandboxUnavailable, UserError
 from medcopilot.cli import evaluate, sample
 from medcopilot.cli.progress import sampling_progress
+from medcopilot.rollout import sample as sample_module
 from medcopilot.rollout.sample import sample_run
 from medcopilot.runs import RunFolder
 
@@ -25,6 +26,25 @@ def test_a_run_is_told_of_before_its_first_episode_and_after_its_last(monkeypatc
     assert (told[0][2]["played"], told[0][2]["success"]) == (0, None)
     assert told[-1][:2] == (6, 6)
     assert (told[-1][2]["played"], told[-1][2]["success"], told[-1][2]["stopped"]) == (6, 1.0, "")
+
+
+def test_an_engine_that_the_run_opened_is_closed_and_a_callers_is_not(monkeypatch, tmp_path):
+    class Closing(Says):
+        closed = 0
+
+        def close(self):
+            self.closed += 1
+
+    config, opened = toy_run(monkeypatch, tmp_path), []
+    monkeypatch.setattr(sample_module, "policy_of", lambda *_: opened.append(Closing()) or opened[-1])
+    sample_run(config)
+    assert [policy.closed for policy in opened] == [1]
+    with pytest.raises(UserError, match="another config"):
+        sample_run(config.model_copy(update={"temperature": 0.1, "seed": 9}))
+    assert [policy.closed for policy in opened] == [1, 1]
+    callers = Closing()
+    sample_run(config, policy=callers)
+    assert not callers.closed
 
 
 def test_a_finished_run_is_told_of_as_it_is(monkeypatch, tmp_path):

@@ -30,7 +30,8 @@ def run_of(scores: list[float], order: list[int]) -> Columns:
     strict = np.asarray(scores)
     bits = unpack(tasks, [{"strict": np.packbits(strict == 1.0).tobytes().hex(), "paper": "00" * COUNT,
                            "ungraded": np.flatnonzero(np.isnan(strict)).tolist()}])
-    return dataclasses.replace(bits, paper=1.0 - np.nan_to_num(strict)).where(np.asarray(order))
+    paper = np.where(np.arange(COUNT) % 5 == 4, strict, 1.0 - np.nan_to_num(strict))  # some without a score where strict has none
+    return dataclasses.replace(bits, paper=paper).where(np.asarray(order))
 
 
 SCORES = st.lists(st.sampled_from([0.0, 1.0, 1.0, float("nan")]), min_size=COUNT, max_size=COUNT)
@@ -52,7 +53,8 @@ def test_packed_outcomes_compare_as_the_runs_do(one: list[float], other: list[fl
         for bound in ("ci_low", "ci_high", "separated"):
             exact.pop(bound), found.pop(bound)
         assert found == exact
-    assert (x.paper == 1.0).sum() == (a.paper == 1.0).sum()
+    for value in (0.0, 1.0):
+        assert (x.paper == value).sum() == (a.paper == value).sum()
 
 
 def test_pooled_runs_count_each_task_by_its_mean() -> None:
