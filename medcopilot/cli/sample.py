@@ -62,9 +62,6 @@ def run(
     dataset. Traces go to `OUT/traces/`; `medcopilot eval OUT` summarises them, `medcopilot report OUT` draws them.
     """
     from env.errors import UserError
-    from env.files import atomic_write
-    from medcopilot.cli.progress import sampling_progress
-    from medcopilot.rollout.sample import sample_run
     from medcopilot.rollout.settings import SampleConfig
     from medcopilot.train.config import load_config
 
@@ -86,21 +83,26 @@ def run(
                   "workers": 1 if backend == "local" else workers,
                   "max_seconds": max_seconds, "max_tokens": max_tokens, "max_cost": max_cost, "prices": prices, "cache": cache}
         config = _from_options(source, {"seed": build_seed, "train": train, "test": test, "patients": patients}, chosen)
-    out = config.out
-    if estimate:
-        _say(config, root, json_file)
-        return
-    with sampling_progress(f"sampling into {out}") as (progress, outcome):
+    (_say if estimate else _play)(config, root, json_file)
+
+
+def _play(config: Any, root: Path | None, json_file: Path | None) -> None:
+    """Sample, and say what is there and what is new."""
+    import json
+
+    from env.files import atomic_write
+    from medcopilot.cli.progress import sampling_progress
+    from medcopilot.rollout.sample import sample_run
+
+    with sampling_progress(f"sampling into {config.out}") as (progress, outcome):
         sample_run(config, progress, root=root)
     rate = "none is graded" if outcome["success"] is None else f"strict success {outcome['success']:.1%}"
     new = f"of the {outcome['played']} new ones {outcome['infrastructure']} masked, {rate}" if outcome["played"] else "none is new"
-    print(f"{out}: {outcome['done']} of {outcome['total']} traces; {new}")
+    print(f"{config.out}: {outcome['done']} of {outcome['total']} traces; {new}")
     if outcome["stopped"]:
         print(f"the budget {outcome['stopped']} is used up: the same command with a larger one goes on")
     if json_file is not None:
-        import json
-
-        atomic_write(json_file, json.dumps({"run": str(out), **outcome}, indent=2))
+        atomic_write(json_file, json.dumps({"run": str(config.out), **outcome}, indent=2))
 
 
 def _refuse_idle(context: typer.Context | None, policy: str, dataset: list[str] | None, source: list[str] | None, backend: str, *,
