@@ -189,6 +189,8 @@ def read(record: Any, rule: dict[str, Any]) -> Any:
         return records.mapping(record)
     if kind == "table":
         columns = records.table(record)
+        if not columns:  # an empty list of records names no columns
+            return []
         return [list(row) for row in zip(*(columns[name] for name in rule["columns"]), strict=True)]
     value = records.scalar(record)
     return float(value) if kind == "number" and isinstance(value, int | float) else value

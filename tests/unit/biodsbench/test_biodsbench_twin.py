@@ -15,7 +15,7 @@ from env.datasets.biodsbench.designs import TEST, TRAIN
 from env.datasets.biodsbench.genes import BY_SYMBOL, GENES, PANELS
 from env.datasets.biodsbench.golds import run_golds
 from env.datasets.biodsbench.studies import TABLES, designs, make_study
-from env.datasets.biodsbench.tasks import TEMPLATES, UNSEEN
+from env.datasets.biodsbench.tasks import TEMPLATES, UNSEEN, read
 from env.errors import UserError
 from rewards import assertions
 from rewards.types import Evidence
@@ -138,3 +138,7 @@ def test_a_gold_program_that_fails_stops_the_build(twin: Built):
     assert found == [{"x": {"t": "str", "v": found[0]["x"]["v"]}, "y": {"t": "float", "v": None}}]
     assert found[0]["x"]["v"].startswith("2.")
     assert pd.__version__.startswith("3.")
+
+
+def test_an_empty_list_of_records_is_a_table_without_rows():
+    assert read({"t": "list", "v": []}, {"kind": "table", "columns": ["PATIENT_ID"]}) == []
