@@ -149,11 +149,14 @@ class NanoRlStudy(Study):
         return found
 
 
-def _slim(result: Any) -> Any:
-    """Without the rows by dataset, which the runs' own summaries hold."""
+def _slim(result: Any, inner: bool = False) -> Any:
+    """With five digits, and without what stands elsewhere: rows by dataset in the runs' summaries, counts in the pooled rows."""
     if isinstance(result, dict):
-        return {name: _slim(value) for name, value in result.items() if name != "datasets"}
-    return [_slim(value) for value in result] if isinstance(result, list) else result
+        told = {"datasets", "slice", "separated", *(("tasks", "clusters") if inner else ())}
+        return {name: _slim(value, inner or name.endswith("-seeds")) for name, value in result.items() if name not in told}
+    if isinstance(result, list):
+        return [_slim(value, inner) for value in result]
+    return round(result, 5) if isinstance(result, float) else result
 
 
 def curve(rows: Sequence[dict[str, Any]], points: int = 40) -> dict[str, list[float]]:
