@@ -8,6 +8,7 @@ Does not cover: entries at the same time (one engine has the machine).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from env.errors import InfrastructureError, UserError
 from medcopilot.rollout.estimate import estimate
 from medcopilot.rollout.sample import Progress, sample_run
-from medcopilot.rollout.settings import OPERATIONAL, SampleConfig
+from medcopilot.rollout.settings import OPERATIONAL, SampleConfig, check_config
 from medcopilot.train.config import Config
 
 
@@ -68,7 +69,12 @@ class SweepConfig(Config):
             return SampleConfig(**{**prices, **self.sample, "out": self.folder(entry), "policy": entry.policy})
         except ValidationError as error:
             first = error.errors()[0]
-            raise UserError(f"leaderboard: sample.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            place = ".".join(map(str, first["loc"]))
+            if first["type"] == "extra_forbidden":
+                near = get_close_matches(place, SampleConfig.model_fields, 1)
+                raise UserError(f"leaderboard: sample.{place}: unknown key" + (f": did you mean {near[0]!r}?" if near else
+                                "; valid ones are those of `medcopilot sample --config`")) from None
+            raise UserError(f"leaderboard: sample.{place}: {first['msg']}") from None
 
     def folder(self, entry: Entry) -> Path:
         """Where an entry's run lies."""
@@ -108,12 +114,17 @@ def sweep(config: SweepConfig, progress: Callable[[str], Progress], tell: Callab
     Returns:
         Name -> why the entry is not whole.
     """
-    for entry in config.entries:  # what is wrong with any of them is said before the first is played
-        if entry.policy:
-            config.sampling(entry)
     broken = {}
-    for entry in config.entries:
-        if not entry.policy:
+    owed = [entry for entry in config.entries if entry.policy]
+    settings = [config.sampling(entry) for entry in owed]
+    for entry, sampling in zip(owed, settings, strict=True):  # what is wrong with any is said before the first is played
+        try:
+            check_config(sampling)
+        except UserError as error:
+            broken[entry.name] = str(error)
+            tell(f"{entry.name}: {error}")
+    for entry in owed:
+        if entry.name in broken:
             continue
         try:
             sample_run(config.sampling(entry), progress(entry.name), root=root)

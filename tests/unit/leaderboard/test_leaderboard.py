@@ -158,6 +158,22 @@ def test_an_entry_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
     assert told == ["gone: openai:m: gave up"]
 
 
+def test_a_policy_that_is_not_there_is_told_of_before_the_others_play(tmp_path, monkeypatch):
+    happened = []
+    monkeypatch.setattr(module, "sample_run", lambda config, progress, root=None: happened.append(config.out.name))
+    broken = sweep(a_sweep(tmp_path, SWEEP.replace('"openai:m@http://127.0.0.1:1/v1"', "runs/typo")), lambda _: lambda *_: None,
+                   happened.append)
+    assert list(broken) == ["gone"]
+    assert happened[0].startswith("gone: ")
+    assert happened[1:] == ["expert", "last"]
+
+
+def test_an_unknown_setting_of_a_sweep_is_refused_with_the_nearest(tmp_path):
+    config = a_sweep(tmp_path, SWEEP.replace("datasets: [", "dataset: ["))
+    with pytest.raises(UserError, match=r"sample\.dataset: unknown key: did you mean 'datasets'"):
+        sweep(config, lambda _: lambda *_: None, print)
+
+
 def test_an_entry_whose_policy_was_changed_is_left_out_until_it_is_sampled(tmp_path, capsys):
     out = tmp_path / "out"
     for name, policy in (("expert", "expert"), ("last", "openai:other@http://127.0.0.1:1/v1")):
