@@ -18,7 +18,11 @@ from env.datasets.base import Built
 from env.errors import UserError
 from env.files import file_digest
 
-_LINE = re.compile(r"^(?P<digest>[0-9a-fA-F]{32,128})\s+\*?(?P<name>.+?)\s*$")
+_LINES = (re.compile(r"^(?P<digest>[0-9a-fA-F]{32,128})\s+\*?(?P<name>.+?)\s*$"),
+          re.compile(r"^[A-Z0-9-]+ \((?P<name>.+)\) = (?P<digest>[0-9a-fA-F]{32,128})\s*$"),
+          re.compile(r"^(?P<digest>[0-9a-fA-F]{32,128})(?P<name>)\s*$"))
+"""As GNU's tools write them, as BSD's do, and a digest alone: of the file that the list is called after."""
+_SUFFIXES = (".sha256", ".md5", ".sha512")
 _KINDS = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 """Digest by its number of hex digits."""
 
@@ -80,11 +84,11 @@ def verify_source(folder: Path, progress: Callable[[str], None] = lambda _: None
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
             if not line.strip():
                 continue
-            found = _LINE.match(line)
-            if found is None or len(found["digest"]) not in _KINDS:
+            found = next(filter(None, (form.match(line) for form in _LINES)), None)
+            if found is None or len(found["digest"]) not in _KINDS or not (found["name"] or path.suffix in _SUFFIXES):
                 problems.append(f"{path} line {number}: not `DIGEST  FILE`: fetch the checksum file again")
                 continue
-            named[path.parent / found["name"]] = found["digest"].lower()
+            named[path.parent / found["name"] if found["name"] else path.with_suffix("")] = found["digest"].lower()
     checked = 0
     for path, digest in named.items():
         if not path.is_file():
@@ -104,4 +108,4 @@ def checksum_files(folder: Path) -> list[Path]:
 
 
 def _is_list(path: Path) -> bool:
-    return path.name.upper().startswith(("SHA256SUMS", "MD5SUMS", "SHA512SUMS")) or path.suffix in (".sha256", ".md5", ".sha512")
+    return path.name.upper().startswith(("SHA256SUMS", "MD5SUMS", "SHA512SUMS")) or path.suffix in _SUFFIXES

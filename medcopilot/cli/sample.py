@@ -74,7 +74,8 @@ def run(
     elif policy is None or out is None:
         raise UserError("sample: give a policy and --out, e.g. `medcopilot sample expert --out runs/expert`, or --config")
     else:
-        _refuse_idle(context, policy, dataset, source, backend, lone=samples == 1 and greedy_first)
+        _refuse_idle(context, policy, dataset, source, backend, lone=samples == 1 and greedy_first,
+                     asked={"workers": workers, "detours": detours, "temperature": temperature})
         chosen = {"out": out, "policy": policy, "datasets": dataset, "split": split, "slices": tuple(slices or ()),
                   "tasks_per_dataset": n, "samples": samples, "temperature": temperature, "greedy_first": greedy_first,
                   "without": tuple(without or ()), "turns": turns,
@@ -106,16 +107,21 @@ def _play(config: Any, root: Path | None, json_file: Path | None) -> None:
 
 
 def _refuse_idle(context: typer.Context | None, policy: str, dataset: list[str] | None, source: list[str] | None, backend: str, *,
-                 lone: bool) -> None:
-    """Refuse options that would change nothing here. `lone`: every rollout is the first of its task, and greedy."""
+                 lone: bool, asked: dict[str, float]) -> None:
+    """Refuse options that would change nothing here, unless they say what happens anyway.
+
+    Args:
+        lone: every rollout is the first of its task, and greedy.
+        asked: values of the options that may say so.
+    """
     refuse(context, NAME, {"changes"}, "changes keys of a file: give --config too")
-    if backend == "local":
+    if backend == "local" and asked["workers"] != 1:
         refuse(context, NAME, {"workers"}, "would change nothing: --backend local is one process: choose joblib or ray")
-    if policy != "expert":
+    if policy != "expert" and asked["detours"] != 0:
         refuse(context, NAME, {"detours"}, "would change nothing: only the scripted expert makes detours: leave it out")
     if not policy.startswith("openai:"):
         refuse(context, NAME, {"cache"}, "would change nothing: only replies of openai:MODEL@URL are kept: leave it out")
-    if lone:
+    if lone and asked["temperature"] != 0:
         refuse(context, NAME, {"temperature"}, "is of the rollouts after the first, which is greedy, and there is only that: add "
                                                "--samples 2 or --no-greedy-first, or leave it out")
     refuse_twin(context, NAME, dataset, source)

@@ -22,7 +22,7 @@ MASKED_LIMIT = 0.05
 _SETTINGS = ("profile", "protocol", "top_p", "stateful")
 _OPTIONAL: Mapping[str, Any] = {"without": [], "turns": None, "loop_guard": False}
 """Left out of a sampling record that does not use them."""
-_PASSING = {"seed", "servers", "torch", "transformers", "vllm"}
+_PASSING = {"seed", "servers", "base_url", "local", "torch", "transformers", "vllm"}
 """Of a policy's record without a digest: what may change while the policy stays."""
 
 

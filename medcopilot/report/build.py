@@ -113,7 +113,7 @@ def _render(stages: list[Stage], title: str, extra: dict[str, Any], trajectories
         style=Markup(style), script=Markup(script), script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         panels=sections.panels(stages, datasets, chance), chance=chance, heat=sections.heat(stages, datasets),
         scaled=sections.scaled(stages), together=sections.scaled_together(stages), costs=costs(stages, prices),
-        board=make_board({stage.name: stage.columns for stage in stages}, prices=prices, reference=False)
+        board=make_board({stage.name: stage.everything for stage in stages}, prices=prices, reference=False)
         if len(stages) > 1 else None, conditions=found, warnings=warnings(stages, found),
         comparisons=extra["comparisons"] if "comparisons" in extra else sections.comparisons(stages),
         curves=sections.curves(stages, extra), breakdowns=sections.breakdowns(stages),

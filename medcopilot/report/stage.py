@@ -31,6 +31,8 @@ class Stage:
     """One column of the report: a policy's episodes."""
 
     name: str
+    everything: Columns
+    """All episodes."""
     columns: Columns
     """At the lowest temperature that was sampled: the headline."""
     summary: Summary
@@ -75,7 +77,7 @@ def read_stage(name: str, source: Source, per_kind: int, seed: int) -> Stage:
     curves = scaling(everything, _scores(folders, everything))
     # that fewer than all are graded stands in the page already; not that they are too many
     notes = wholeness(name, everything, [read_record(folder) for folder in folders])
-    return Stage(name, cool, summarise(cool), lowest, hotter, curves, picker, folders, facts, notes)
+    return Stage(name, everything, cool, summarise(cool), lowest, hotter, curves, picker, folders, facts, notes)
 
 
 def _scores(folders: Iterable[Path], cols: Columns) -> dict[str, float] | None:

@@ -79,6 +79,18 @@ def test_a_source_is_compared_with_its_published_checksums(tmp_path):
     assert "A.csv differs from its published checksum: fetch it again" in done.stdout
 
 
+@pytest.mark.parametrize(("name", "form"), [("A.csv.md5", "{md5}\n"), ("CHECKS.md5", "MD5 (A.csv) = {md5}\n"),
+                                            ("A.csv.sha256", "{sha256} *A.csv\n"), ("SHA256SUMS", "SHA256 (A.csv) = {sha256}\n")])
+def test_checksums_are_read_in_every_usual_form(tmp_path, name, form):
+    place = source(tmp_path) / "hosp"
+    whole = (place / "A.csv").read_bytes()
+    (place / name).write_text(form.format(md5=hashlib.md5(whole).hexdigest(), sha256=hashlib.sha256(whole).hexdigest()))
+    (tmp_path / "SHA256SUMS.txt").unlink()
+    assert "1 files compared, unharmed" in call("verify", "--source", tmp_path).stdout
+    (place / "A.csv").write_text("a,b\n1,3\n")
+    assert "A.csv differs from its published checksum" in call("verify", "--source", tmp_path).stdout
+
+
 def test_a_torn_list_of_checksums_is_a_problem(tmp_path):
     (source(tmp_path) / "SHA256SUMS.txt").write_text("<html>not found</html>\n")
     done = call("verify", "--source", tmp_path)

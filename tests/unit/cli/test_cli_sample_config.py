@@ -64,6 +64,11 @@ def test_an_option_that_would_change_nothing_is_refused(tmp_path: Path, words: l
     assert not (tmp_path / "run").exists()
 
 
+def test_an_option_that_says_what_happens_anyway_is_not(tmp_path: Path) -> None:
+    words = ("runs/none", "--temperature", "0", "--workers", "1", "--detours", "0", "--out", str(tmp_path / "run"))
+    assert "would change nothing" not in (said := refused(sample, *words)), said
+
+
 @pytest.mark.parametrize("option", [
     ["--split", "train"], ["--samples", "8"], ["--temperature", "0.6"], ["--profile", "nano"], ["--protocol", "paper"],
     ["--concurrency", "4"], ["--train", "5"], ["--test", "5"], ["--patients", "50"], ["--build-seed", "1"], ["--out", "x"],

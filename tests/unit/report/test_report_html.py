@@ -268,6 +268,17 @@ def test_costs_are_unknown_without_a_price_or_a_count(page_of):
     assert re.findall(r"<td>(.*?)</td>", rows["uncounted"])[:6] == ["1", "1", "unknown", "3", "unknown", "–"]
 
 
+def test_the_boards_dollars_are_of_all_rollouts(page_of):
+    def rollouts(temperature, count):
+        return [make_trace(True, prompt_tokens=1_000_000, completion_tokens=0, policy="openai:m", temperature=temperature)
+                for _ in range(count)]
+
+    text = page_of({"a": rollouts(0.0, 1) + rollouts(0.6, 4), "b": rollouts(0.0, 2)},
+                   extra={"prices": {"m": Price(input=1.0, output=2.0)}})
+    board = text[text.index('id="board"'):].partition("</table>")[0].partition("<tbody>")[2]
+    assert sorted(re.findall(r"<td>([^<]*)</td></tr>", board)) == ["2.00", "5.00"]
+
+
 def folder_run(folder: Path, record: dict, traces) -> Path:
     run = RunFolder.create(folder, record)
     with run.writer() as writer:
