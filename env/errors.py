@@ -11,6 +11,9 @@ A program that crashes or runs out of time is not an error here: it is an `Execu
 
 from __future__ import annotations
 
+MASKED_LIMIT = 0.05
+"""Share of masked episodes above which training, sampling and evaluation warn: a rate may hang on which ones failed."""
+
 
 class MedCopilotError(Exception):
     """Base of all typed errors."""

@@ -16,7 +16,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +40,10 @@ def distinct(places: Iterable[Path]) -> list[Path]:
     for place in places:
         found.setdefault(place.resolve(), place)
     return list(found.values())
+
+
+OPTIONAL: Mapping[str, Any] = {"without": [], "turns": None, "loop_guard": False}
+"""Settings that a sampling record leaves out where they are not used, so that runs from before there were such settings resume."""
 
 
 class RunFolder:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-MASKED_LIMIT = 0.05
-"""Share of a run's episodes that may fail in our machinery before a warning; online training has the same."""
+from env.errors import MASKED_LIMIT
 
 
 def tell(sentence: str) -> None:

@@ -13,15 +13,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from env.errors import UserError
+from env.errors import MASKED_LIMIT, UserError
 from medcopilot.evaluation.columns import Columns
-from medcopilot.runs import RunFolder
+from medcopilot.runs import OPTIONAL, RunFolder
 
-MASKED_LIMIT = 0.05
-"""Share of masked episodes above which a rate may hang on which ones failed; the limit of the alarm in online training."""
 _SETTINGS = ("profile", "protocol", "top_p", "stateful")
-_OPTIONAL: Mapping[str, Any] = {"without": [], "turns": None, "loop_guard": False}
-"""Left out of a sampling record that does not use them."""
 _PASSING = {"seed", "servers", "base_url", "local", "torch", "transformers", "vllm"}
 """Of a policy's record without a digest: what may change while the policy stays."""
 
@@ -57,7 +53,7 @@ def read_record(folder: Path) -> RunRecord:
     of_policy = of_policy if isinstance(of_policy, dict) else {}
     settings = {name: config[name] for name in _SETTINGS if name in config}
     if "profile" in config:  # a record of sampling, where what is not named was not used
-        settings |= {name: config.get(name) or usual for name, usual in _OPTIONAL.items()}
+        settings |= {name: config.get(name) or usual for name, usual in OPTIONAL.items()}
     builds = config.get("builds")
     datasets = config.get("datasets")
     return RunRecord(folder, str(of_policy.get("name") or config.get("policy") or "unknown"), _identity(of_policy), settings,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from env.errors import MASKED_LIMIT
 from medcopilot.rl.group import Group
 from medcopilot.rl.rounds import Round, Source
 from medcopilot.rl.samples import due, pick, sample_text, write_samples
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from medcopilot.train.loop import Progress
     from medcopilot.train.tracking import Tracker
 
-INFRASTRUCTURE_LIMIT = 0.05
-"""Share of episodes that may fail in our machinery before an alarm."""
 PARTS = ("wait", "sync", "update", "other")
 """Of `time/step`, besides `evaluate`."""
 
@@ -67,7 +66,7 @@ class StepLog(TrainerCallback):
     @staticmethod
     def _record(tracker: Tracker, played: Round, step: int) -> None:
         """Alarms, and samples when they are due. `step`: the first one that learns from the round."""
-        tracker.alarm(step, "infrastructure", played.metrics.get("rollouts/infrastructure", 0.0), INFRASTRUCTURE_LIMIT,
+        tracker.alarm(step, "infrastructure", played.metrics.get("rollouts/infrastructure", 0.0), MASKED_LIMIT,
                       _failures(played.played))
         folder, settings = tracker.config.samples, tracker.config.tracking
         if settings.samples and due(folder, step, settings.samples_every):
@@ -114,6 +113,6 @@ def _failures(played: Sequence[Group]) -> str:
         return ""
     [(kind, _)] = Counter(error.partition(":")[0] for error in errors).most_common(1)
     example = " ".join(next(error for error in errors if error.startswith(kind)).split())
-    share = f"{len(errors) / len(traces):.0%}, limit {INFRASTRUCTURE_LIMIT:.0%}"
+    share = f"{len(errors) / len(traces):.0%}, limit {MASKED_LIMIT:.0%}"
     return (f"{len(errors)} of {len(traces)} episodes ({share}) failed in our own machinery and were masked, most often "
             f"{example[:160]}: check engine and sandbox")

@@ -37,7 +37,7 @@ from medcopilot.rollout.settings import (
     policy_of,
 )
 from medcopilot.rollout.worker import Played, Worker
-from medcopilot.runs import RunFolder
+from medcopilot.runs import OPTIONAL, RunFolder
 
 Progress = Callable[[int, int, dict[str, Any]], None]
 """`progress(done, total, {"played": count, "success": rate, "infrastructure": count, "eta": seconds, "stopped": why})`: once before
@@ -114,7 +114,7 @@ def open_run(config: SampleConfig, builts: dict[str, Built], policy: Policy, pla
 def run_record(config: SampleConfig, policy: Policy) -> dict[str, Any]:
     """What tells this run from others: the policy's own record too, for new weights under an old path are another run."""
     record = config.model_dump(mode="json", exclude=OPERATIONAL)
-    for name in ("without", "turns", "loop_guard"):  # runs from before there were ablations and a guard resume
+    for name in OPTIONAL:
         if not record[name]:
             del record[name]
     return {**record, "policy_record": policy.describe()}
