@@ -102,6 +102,8 @@ def _render(stages: list[Stage], title: str, extra: dict[str, Any], trajectories
     cards, withheld = _cards(stages, trajectories, tell)
     datasets = sorted({name for stage in stages for name in stage.summary.datasets})
     chance, prices = extra.get("chance", {}), extra.get("prices", {})
+    if strange := sorted(set(chance) - {*datasets, "all"}):
+        raise UserError(f"--chance {strange[0]}: no run has this dataset: choose from {', '.join([*datasets, 'all'])}")
     records = {stage.name: [(str(path), provenance.run_record(path)) for path in stage.folders] for stage in stages}
     found = conditions(stages, records)
     return environment().get_template("report.html.jinja").render(

@@ -41,27 +41,35 @@ _SAID = re.compile(rb'"(?:content|reply|observation|guard)":"([^"\\]*(?:\\.[^"\\
 """A text of a message or turn, or the parameters that an action was given. No text holds these beginnings: in a text, a quote has a
 backslash before it."""
 _TURNS_END = b'],"tokens":'
+_ERROR = re.compile(rb',"error":"([^"\\]*(?:\\.[^"\\]*)*)","prompt_tokens":', re.DOTALL)
 
 
 def said(lines: bytes, needle: bytes, start: int, end: int) -> bool:
-    """Whether a trace's line, `lines[start:end]`, holds the needle in what was said and printed. Both as JSON, in small letters."""
+    """Whether a trace's line, `lines[start:end]`, holds the needle in what was said and printed, or in the failure that masked the
+    episode. Both as JSON, in small letters."""
     first = lines.find(b'"messages":[', start, end)
     last = lines.find(_TURNS_END, first, end)
     # where a policy wrote the same into its parameters it comes again: then all of the line is looked at
     if last < 0 or lines.find(_TURNS_END, last + 1, end) >= 0:
         last = end
-    if first < 0 or lines.find(needle, first, last) < 0:
+    if first < 0 or lines.find(needle, first, end) < 0:
         return False
-    for text in _SAID.finditer(lines, first, last):
-        inside, after = text.span(text.lastindex or 0)
-        at = lines.find(needle, inside, after)
-        while at >= 0:
-            before = at
-            while before > inside and lines[before - 1] == _BACKSLASH:
-                before -= 1
-            if (at - before) % 2 == 0:  # else its first letter is the second half of an escape: the n of a new line
-                return True
-            at = lines.find(needle, at + 1, after)
+    if any(_holds(lines, needle, *text.span(text.lastindex or 0)) for text in _SAID.finditer(lines, first, last)):
+        return True
+    failure = _ERROR.search(lines, last if last < end else first, end)
+    return failure is not None and _holds(lines, needle, *failure.span(1))
+
+
+def _holds(lines: bytes, needle: bytes, inside: int, after: int) -> bool:
+    """Whether the needle begins at a letter of the JSON text `lines[inside:after]`."""
+    at = lines.find(needle, inside, after)
+    while at >= 0:
+        before = at
+        while before > inside and lines[before - 1] == _BACKSLASH:
+            before -= 1
+        if (at - before) % 2 == 0:  # else its first letter is the second half of an escape: the n of a new line
+            return True
+        at = lines.find(needle, at + 1, after)
     return False
 
 

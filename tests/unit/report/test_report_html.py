@@ -85,7 +85,7 @@ def evil_trace(**fields):
 def test_nothing_from_a_trace_becomes_markup(page_of):
     text = page_of({EVIL: [evil_trace(), make_trace(True)]}, title=EVIL, extra={
         "notes": [EVIL], "provenance": {EVIL: EVIL}, "metrics": {EVIL: [{"step": i, EVIL: i} for i in range(4)]},
-        "chance": {EVIL: 0.1}})
+        "chance": {"mimic_iii": 0.1}})
     page = Page(text)
     assert len(page.named("script")) == 1
     assert not page.named("img")
@@ -93,6 +93,11 @@ def test_nothing_from_a_trace_becomes_markup(page_of):
     assert "49" not in re.findall(r"`(\d+)", text)  # template code in a trace is not run
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     assert page.problems == []
+
+
+def test_a_line_of_chance_for_a_dataset_that_no_run_has_is_refused(page_of):
+    with pytest.raises(UserError, match=r"--chance mimic_3: no run has this dataset: choose from mimic_iii, all"):
+        page_of({"SFT": [make_trace(True)]}, extra={"chance": {"mimic_3": 0.1}})
 
 
 def test_the_page_asks_nobody_for_anything(full_page):

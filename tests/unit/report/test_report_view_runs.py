@@ -59,6 +59,8 @@ def lookup(tmp_path):
                                 submission={"kind": "answer", "answer": 77},
                                 messages=[{"role": "system", "content": "Rules."}, {"role": "user", "content": "How many?"}]))
         writer.write(make_trace(True, id="plain", messages=question("wards")))
+        writer.write(make_trace(None, id="masked", messages=question("beds"), stop="infrastructure", turns=[], tokens=None,
+                                submission=None, error="ServerError: 502 \"Bad Gateway\"\nno upstream"))
     viewed = ViewedRun(folder.path)
     viewed.prepare()
     return lambda text: {row["id"] for row in viewed.rows({"text": text}, 0, 10)["rows"]}
@@ -70,8 +72,14 @@ def test_what_was_said_and_printed_is_found(lookup, text):
     assert "odd" in lookup(text)
 
 
+@pytest.mark.parametrize("text", ["bad gateway", '502 "', "no upstream", "servererror"])
+def test_the_failure_that_masked_an_episode_is_found(lookup, text):
+    assert lookup(text) == {"masked"}
+
+
 @pytest.mark.parametrize("text", ["logprobs", "mask", "-0.1", "generate_seconds", "observation", "content", "system", "exit_code",
-                                  "killed", "not_allowed", "secret category", "77", "strict", "nnought", 'new"'])
+                                  "killed", "not_allowed", "secret category", "77", "strict", "nnought", "nno up",
+                                  "prompt_tokens", 'new"'])
 def test_names_of_fields_numbers_and_escapes_are_not(lookup, text):
     assert lookup(text) == set()
 
