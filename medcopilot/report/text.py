@@ -35,6 +35,11 @@ def one_line(text: str, limit: int) -> str:
     return last if len(last) <= limit else last[: limit - 1].rstrip() + "…"
 
 
+def prose(text: str) -> Markup:
+    """A sentence of ours, escaped, with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(Markup.escape(visible(text)))))
+
+
 def highlight(code: str, language: str) -> Markup:
     """Code as escaped HTML with Pygments' short class names; unknown languages stay plain."""
     code = visible(code, _HIGHLIGHT_LIMIT)

@@ -14,7 +14,7 @@ from medcopilot.report import metrics, scaling, sections
 from medcopilot.report.format import duration, interval, percent, points
 from medcopilot.report.plots import Dot, curve_plot, rate_plot, share_plot, split_plot
 from medcopilot.report.provenance import flatten
-from medcopilot.report.text import action_parts, highlight, one_line, visible
+from medcopilot.report.text import action_parts, highlight, one_line, prose, visible
 from medcopilot.report.trajectories import Picker, share_out
 
 
@@ -159,3 +159,8 @@ def test_curves_of_many_runs_are_told_apart_without_colour():
     drawn = str(scaling.page_figure(scaling.runs_figure({r"A$\bad$": curve, "_b": curve}, "pass_at_k")))
     assert r"A$\bad$" in drawn
     assert "_b" in drawn.partition("aria-label")[2].partition(">")[2]
+
+
+def test_a_command_in_a_sentence_is_code_and_markup_stays_text():
+    assert prose("the same `medcopilot sample` plays <b>it</b> & `a<b`") == (
+        "the same <code>medcopilot sample</code> plays &lt;b&gt;it&lt;/b&gt; &amp; <code>a&lt;b</code>")
