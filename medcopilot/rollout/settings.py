@@ -89,10 +89,14 @@ def check_config(config: SampleConfig, *, playable: bool = False) -> None:
         playable: the policy is there as an object, and not to be looked for.
 
     Raises:
-        UserError: no such policy, dataset, sandbox or file of prices, or `out` cannot be a folder.
+        UserError: no such policy, dataset, sandbox or file of prices, workers that cannot share a policy, or `out` cannot be a
+            folder.
     """
     if not playable:
         check_policy(config.policy)
+    if config.backend != "local" and config.policy.startswith("vllm:"):  # each would load an engine, all on the first GPU
+        raise UserError(f"backend {config.backend}: policy {config.policy} is one engine in one process: choose backend local, or "
+                        "start servers with `medcopilot serve` and sample served:FOLDER@URL,URL, which all workers share")
     if config.sandbox not in BACKENDS:
         raise UserError(f"no sandbox backend {config.sandbox!r}; choose one of: {', '.join(BACKENDS)}")
     place = next(path for path in (config.out, *config.out.absolute().parents) if path.exists())

@@ -92,3 +92,9 @@ def test_a_misspelt_dataset_among_the_builds_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="builds: unknown dataset 'medcalc'"):
         sample.run(config_file=file)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_engine_that_only_one_process_can_have_is_not_given_to_a_crew(tmp_path: Path) -> None:
+    said = refused(sample, f"vllm:{tmp_path}", "--backend", "joblib", "--workers", "2", "--out", str(tmp_path / "run"))
+    assert "is one engine in one process: choose backend local, or start servers" in said
+    assert not (tmp_path / "run").exists()
