@@ -168,17 +168,12 @@ class NanoScalingStudy(Study):
     def ranking(self, run: Path, verifier: Path) -> dict[str, Any]:
         """AUROC over all sampled test rollouts, and among those of one task."""
         from medcopilot.runs import RunFolder
-        from medcopilot.verifier.calibration import auroc_interval, within_tasks
         from medcopilot.verifier.scores import scores_of
 
         scores = scores_of(run, verifier)
-        played = [trace for trace in RunFolder.open(run).traces() if trace.graded and trace.id in scores]
-        columns = ([scores[trace.id] for trace in played], [trace.success for trace in played], [trace.task_id for trace in played])
-        if len(set(columns[1])) < 2:
-            return {"n": len(played), "auroc": None}
-        whole, within = auroc_interval(*columns), within_tasks(*columns)
-        return {"n": len(played), "auroc": whole.value, "ci_low": whole.low, "ci_high": whole.high,
-                "within_tasks": within.share, "pairs": within.pairs}
+        played = [trace for trace in RunFolder.open(run).scan() if trace.graded and trace.id in scores]
+        return ranked([scores[trace.id] for trace in played], [trace.success for trace in played],
+                      [trace.task_id for trace in played])
 
     # -- preferences and self-improvement
 
@@ -284,6 +279,18 @@ class NanoScalingStudy(Study):
             return {}
         arms = self.columns(one, "t0"), self.columns(other, "t0")
         return {part: short(comparison(*arms, slice_name=part)) for part in ("seen", "unseen")}
+
+
+def ranked(scores: Sequence[float], outcomes: Sequence[bool], tasks: Sequence[str]) -> dict[str, Any]:
+    """AUROC with its interval over tasks, and the share of pairs within a task that are in the right order; None where there is
+    nothing to tell apart."""
+    from medcopilot.verifier.calibration import auroc_interval, within_tasks
+
+    if len(set(outcomes)) < 2:
+        return {"n": len(scores), "auroc": None}
+    whole, within = auroc_interval(scores, outcomes, tasks), within_tasks(scores, outcomes, tasks)
+    return {"n": len(scores), "auroc": whole.estimate, "ci_low": whole.low, "ci_high": whole.high,
+            "within_tasks": within.share if within.pairs else None, "pairs": within.pairs}
 
 
 def _slim(curve: dict[str, Any]) -> dict[str, Any]:
