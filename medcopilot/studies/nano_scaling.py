@@ -4,7 +4,8 @@ The design, on the data and the expert set of `make study nano`, every compariso
 
 - data: SFT from random weights on 25, 50, 75 and 100 % of the expert set (nested choices), equal steps, three seeds;
 - rollouts: Pass@K, Best@K and majority@K of the 100 % policy of seed 0 for K = 1 to 16, with an outcome verifier trained on its
-  rollouts of training tasks; the verifier's AUROC there (held-out tasks) and on the test rollouts;
+  rollouts of training tasks; the verifier's AUROC there (held-out tasks) and on the test rollouts; the same with a verifier that
+  saw five times as many tasks;
 - DPO on pairs of own rollouts, three seeds: from the 100 % policy, and from a brief SFT that knows the format and little more (the
   stand-in for an instruction-tuned model that has seen no expert);
 - two rounds of self-improvement from the 100 % policy (`recipes/self_improve.py`), three seeds;
@@ -18,6 +19,7 @@ Does not cover: other sizes of the policy; the tokenizer is fitted to the whole 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -59,6 +61,8 @@ TINY = Plan(shares=(50, 100), seeds=(0,), sft_steps=12, brief_steps=6, seen=6, u
 """Its policy solves nothing: only that every step runs is seen."""
 
 WHOLE = 100
+MORE = 5
+"""Times as many training tasks for the second verifier. No field of the plan: nothing else depends on it."""
 
 
 class NanoScalingStudy(Study):
@@ -80,7 +84,7 @@ class NanoScalingStudy(Study):
         steps.claim(self.base.out / "study.json", self.base.design)
         steps.claim(self.out / "scaling.json", asdict(self.plan))
         result: dict[str, Any] = {"design": self.design, **(self.kept_as(self.prefix) or {})}
-        for part in (self.data, self.rollouts, self.preferences, self.improvement, self.debugging):
+        for part in (self.data, self.rollouts, self.verifier_data, self.preferences, self.improvement, self.debugging):
             if part.__name__ in result:
                 print(f"[study {self.prefix}] {part.__name__}: done before, {self.results / self.prefix}.json", flush=True)
                 continue
@@ -127,19 +131,45 @@ class NanoScalingStudy(Study):
     def rollouts(self) -> dict[str, Any]:
         """Pass@K and Best@K of the policy of seed 0."""
         start = self.whole(0)
-        wide, verifier = self.out / "wide" / start, self.checkpoint("verifier")
-        self.step("wide", lambda: steps.sample(wide, self.checkpoint(start), self.builds, slices=("seen",),
+        self.step("wide", lambda: steps.sample(self.wide, self.checkpoint(start), self.builds, slices=("seen",),
                                                tasks_per_dataset=self.plan.wide, samples=self.plan.k + 1,
                                                temperature=self.plan.temperature))
-        self.own(start)
-        self.step("verifier", lambda: self.verifier(start))
-        found = self.out / "wide" / "evaluation.json"
-        self.step("wide-eval", lambda: steps.command("eval", wide, "--verifier", verifier, "--json", found))
-        body = json.loads(found.read_text(encoding="utf-8"))
-        [scaling] = body["scaling"].values()
-        checked = json.loads((self.out / "metrics" / "verifier-eval.json").read_text(encoding="utf-8"))
-        return {"policy": start, "curves": [_slim(curve) for curve in scaling["overall"]],
-                "verifier": {"held-out training tasks": checked, "test rollouts": self.ranking(wide, verifier)}}
+        curves, found = self.judged("", start, [self.own(start)])
+        return {"policy": start, "curves": curves, "verifier": found}
+
+    def verifier_data(self) -> dict[str, Any]:
+        """The same rollouts, ranked by a verifier that saw those of more training tasks."""
+        start, fewer = self.whole(0), self.plan.own
+        own, more = self.own(start), self.out / "own" / f"{start}-more"
+        self.step("own-more", lambda: steps.sample(
+            more, self.checkpoint(start), self.builds, split="train", tasks_per_dataset=fewer * (MORE - 1),
+            skip_tasks=self.fresh + fewer, samples=self.plan.own_samples, temperature=1.0, greedy_first=False))
+        curves, found = self.judged("-more", start, [own, more])
+        [curve] = [curve for curve in curves if curve["scheme"] == "exchangeable"]
+        return {"tasks per dataset": fewer * MORE, "k": curve["k"], "best_at_k": curve["best_at_k"], "verifier": found}
+
+    @property
+    def wide(self) -> Path:
+        """The run with many rollouts per task."""
+        return self.out / "wide" / f"sft-{WHOLE}-0"
+
+    def judged(self, kind: str, start: str, runs: list[Path]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Train a verifier on rollouts of training tasks, and rank the many rollouts of test tasks by it.
+
+        Returns:
+            The curves, and how well the verifier ranks.
+        """
+        name, found = f"verifier{kind}", self.out / "wide" / f"evaluation{kind}.json"
+        self.step(name, lambda: self.verifier(name, start, runs))
+        checkpoint = self.checkpoint(name)
+        self.step(f"wide-eval{kind}", lambda: steps.command("eval", self.wide, "--verifier", checkpoint, "--json", found))
+        [scaling] = json.loads(found.read_text(encoding="utf-8"))["scaling"].values()
+        checked = json.loads((self.out / "metrics" / f"{name}-eval.json").read_text(encoding="utf-8"))
+        card = json.loads((self.out / "data" / f"{name}.jsonl.card.json").read_text(encoding="utf-8"))
+        held_out = {key: value for key, value in checked.items() if key not in ("checkpoint", "data", "reliability")}
+        return [_slim(curve) for curve in scaling["overall"]], {
+            "rows": card["rows"], "held-out training tasks": _digits(held_out),
+            "test rollouts": _digits(self.ranking(self.wide, checkpoint))}
 
     def own(self, name: str) -> Path:
         """Rollouts of training tasks that the expert did not show."""
@@ -159,11 +189,11 @@ class NanoScalingStudy(Study):
         """Runs that join the policy's own."""
         return [self.base.out / "expert"] if self.plan.expert_too else []
 
-    def verifier(self, start: str) -> None:
-        rows = self.out / "data" / "verifier.jsonl"
-        steps.command("export", "verifier", self.out / "own" / start, *self.also, "--out", rows,
-                      "--tokenizer", self.checkpoint(start))
-        steps.recipe("verifier", self.threads, f"run={self.out}", f"data={rows}", f"model.checkpoint={self.checkpoint(start)}")
+    def verifier(self, name: str, start: str, runs: list[Path]) -> None:
+        rows = self.out / "data" / f"{name}.jsonl"
+        steps.command("export", "verifier", *runs, *self.also, "--out", rows, "--tokenizer", self.checkpoint(start))
+        steps.recipe("verifier", self.threads, f"run={self.out}", f"name={name}", f"data={rows}",
+                     f"model.checkpoint={self.checkpoint(start)}")
 
     def ranking(self, run: Path, verifier: Path) -> dict[str, Any]:
         """AUROC over all sampled test rollouts, and among those of one task."""
@@ -293,17 +323,26 @@ def ranked(scores: Sequence[float], outcomes: Sequence[bool], tasks: Sequence[st
             "within_tasks": within.share if within.pairs else None, "pairs": within.pairs}
 
 
-def _slim(curve: dict[str, Any]) -> dict[str, Any]:
-    """A curve with three digits."""
-    def digits(value: Any) -> Any:
-        if isinstance(value, float):
-            return round(value, 4)
-        if isinstance(value, dict):
-            return {name: digits(item) for name, item in value.items() if name != "paper_pass_at_k"}
-        return [digits(item) for item in value] if isinstance(value, list) else value
+def _digits(value: Any) -> Any:
+    """Fractions with four digits."""
+    if isinstance(value, float):
+        return round(value, 4) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _digits(item) for name, item in value.items()}
+    return [_digits(item) for item in value] if isinstance(value, list) else value
 
-    slim: dict[str, Any] = digits(curve)
-    return slim
+
+MEASURES = ("pass_at_k", "best_at_k", "majority_at_k", "random", "regret")
+
+
+def _slim(curve: dict[str, Any]) -> dict[str, Any]:
+    """A curve by columns: for each measure, (value, low, high) or None for every K."""
+    def triple(found: dict[str, Any] | None) -> list[float | None] | None:
+        return [_digits(found[name]) for name in ("value", "ci_low", "ci_high")] if found else None
+
+    points = curve["points"]
+    return {**{name: value for name, value in curve.items() if name != "points"}, "k": [point["k"] for point in points],
+            **{name: [triple(point.get(name)) for point in points] for name in MEASURES}}
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
@@ -323,14 +362,16 @@ def draw(result: dict[str, Any], path: Path) -> None:
     data.set(xlabel="expert set, %", ylabel="success, %", ylim=(0, 100))
     data.legend(fontsize=8)
     curve = next(row for row in result["rollouts"]["curves"] if row["scheme"] == "exchangeable")
-    for number, (measure, label) in enumerate((("pass_at_k", "Pass@K"), ("best_at_k", "Best@K, verifier"),
-                                               ("majority_at_k", "majority@K"), ("random", "one at random"))):
-        points = [(point["k"], point[measure]) for point in curve["points"] if point[measure]]
-        ks = [k for k, _ in points]
-        wide.plot(ks, [100 * row["value"] for _, row in points], color=f"C{number}", marker=".", label=label)
-        if all(row["ci_low"] is not None for _, row in points):
-            wide.fill_between(ks, [100 * row["ci_low"] for _, row in points], [100 * row["ci_high"] for _, row in points],
-                              color=f"C{number}", alpha=0.12)
+    lines = [(curve["pass_at_k"], "Pass@K"), (curve["majority_at_k"], "majority@K"), (curve["random"], "one at random"),
+             (curve["best_at_k"], "Best@K, verifier")]
+    if "verifier_data" in result:
+        lines.append((result["verifier_data"]["best_at_k"], f"Best@K, verifier, {MORE} x data"))
+    for number, (values, label) in enumerate(lines):
+        points = [(k, *value) for k, value in zip(curve["k"], values, strict=True) if value]
+        wide.plot([point[0] for point in points], [100 * point[1] for point in points], color=f"C{number}", marker=".", label=label)
+        if all(point[2] is not None for point in points):
+            wide.fill_between([point[0] for point in points], [100 * point[2] for point in points],
+                              [100 * point[3] for point in points], color=f"C{number}", alpha=0.12)
     wide.set(xlabel=f"rollouts K (T = {curve['temperature']:g})", ylabel="success, %")
     wide.legend(fontsize=8)
     figure.tight_layout()
