@@ -3,6 +3,7 @@
 The design, on the data and the expert set of `make study nano`, every comparison on the same held-out tasks:
 
 - data: SFT from random weights on 25, 50, 75 and 100 % of the expert set (nested choices), equal steps, three seeds;
+- own data: the same SFT on the expert set and on own successes on five times the training tasks that the expert did not show;
 - rollouts: Pass@K, Best@K and majority@K of the 100 % policy of seed 0 for K = 1 to 16, with an outcome verifier trained on its
   rollouts of training tasks; the verifier's AUROC there (held-out tasks) and on the test rollouts; the same with a verifier that
   saw five times as many tasks;
@@ -62,7 +63,8 @@ TINY = Plan(shares=(50, 100), seeds=(0,), sft_steps=12, brief_steps=6, seen=6, u
 
 WHOLE = 100
 MORE = 5
-"""Times as many training tasks for the second verifier. No field of the plan: nothing else depends on it."""
+"""Times as many training tasks for the second verifier and for SFT on own successes. No field of the plan: nothing else depends on
+it."""
 
 
 class NanoScalingStudy(Study):
@@ -84,7 +86,8 @@ class NanoScalingStudy(Study):
         steps.claim(self.base.out / "study.json", self.base.design)
         steps.claim(self.out / "scaling.json", asdict(self.plan))
         result: dict[str, Any] = {"design": self.design, **(self.kept_as(self.prefix) or {})}
-        for part in (self.data, self.rollouts, self.verifier_data, self.preferences, self.improvement, self.debugging):
+        for part in (self.data, self.own_data, self.rollouts, self.verifier_data, self.preferences, self.improvement,
+                     self.debugging):
             if part.__name__ in result:
                 print(f"[study {self.prefix}] {part.__name__}: done before, {self.results / self.prefix}.json", flush=True)
                 continue
@@ -117,14 +120,33 @@ class NanoScalingStudy(Study):
         if not rows.exists():
             steps.command("export", "sft", self.base.out / "expert", "--out", rows, "--tokenizer", self.base.out / "tokenizer",
                           "--limit", self.rows(share), "--seed", seed)
-        steps.recipe("sft", self.threads, f"run={self.out}", f"name={name or f'sft-{share}-{seed}'}", f"seed={seed}",
-                     f"data={rows}", "max_seconds=null", f"max_steps={length}", f"model.tokenizer={self.base.out / 'tokenizer'}")
+        self.train_sft(name or f"sft-{share}-{seed}", rows, seed, length)
+
+    def train_sft(self, name: str, rows: Path, seed: int, length: int) -> None:
+        """SFT from random weights."""
+        steps.recipe("sft", self.threads, f"run={self.out}", f"name={name}", f"seed={seed}", f"data={rows}", "max_seconds=null",
+                     f"max_steps={length}", f"model.tokenizer={self.base.out / 'tokenizer'}")
 
     def whole(self, seed: int) -> str:
         """The policy of the whole expert set, trained where its checkpoint is missing."""
         name = f"sft-{WHOLE}-{seed}"
         self.step(name, lambda: self.sft(WHOLE, seed, self.plan.sft_steps))
         return name
+
+    def own_data(self) -> dict[str, Any]:
+        """SFT on the expert set and on the policy's own successes on tasks that the expert did not show, one per task."""
+        starts = [f"sft-{WHOLE}-{seed}" for seed in self.plan.seeds]
+        names = [f"sft-own-{seed}" for seed in self.plan.seeds]
+        for seed, name in zip(self.plan.seeds, names, strict=True):
+            self.arm(name, lambda seed=seed, name=name: self.sft_own(name, seed), needs=lambda seed=seed: self.whole(seed))
+        return {"rows": [(self.kept(name) or {}).get("rows") for name in names], "success": self.rates(names),
+                "difference": self.against(starts, names)}
+
+    def sft_own(self, name: str, seed: int) -> None:
+        rows = self.out / "data" / f"{name}.jsonl"
+        steps.command("export", "sft", self.base.out / "expert", *self.own_and_more(self.whole(seed)), "--out", rows, "--tokenizer",
+                      self.base.out / "tokenizer", "--per-task", 1, "--seed", seed)
+        self.train_sft(name, rows, seed, self.plan.sft_steps)
 
     # -- rollouts
 
@@ -140,11 +162,7 @@ class NanoScalingStudy(Study):
     def verifier_data(self) -> dict[str, Any]:
         """The same rollouts, ranked by a verifier that saw those of more training tasks."""
         start, fewer = self.whole(0), self.plan.own
-        own, more = self.own(start), self.out / "own" / f"{start}-more"
-        self.step("own-more", lambda: steps.sample(
-            more, self.checkpoint(start), self.builds, split="train", tasks_per_dataset=fewer * (MORE - 1),
-            skip_tasks=self.fresh + fewer, samples=self.plan.own_samples, temperature=1.0, greedy_first=False))
-        curves, found = self.judged("-more", start, [own, more])
+        curves, found = self.judged("-more", start, self.own_and_more(start))
         [curve] = [curve for curve in curves if curve["scheme"] == "exchangeable"]
         return {"tasks per dataset": fewer * MORE, "k": curve["k"], "best_at_k": curve["best_at_k"], "verifier": found}
 
@@ -178,6 +196,14 @@ class NanoScalingStudy(Study):
             folder, self.checkpoint(name), self.builds, split="train", tasks_per_dataset=self.plan.own, skip_tasks=self.fresh,
             samples=self.plan.own_samples, temperature=1.0, greedy_first=False))
         return folder
+
+    def own_and_more(self, name: str) -> list[Path]:
+        """The same on `MORE` times as many tasks."""
+        own, more = self.own(name), self.out / "own" / f"{name}-more"
+        self.step(f"own-{name}-more", lambda: steps.sample(
+            more, self.checkpoint(name), self.builds, split="train", tasks_per_dataset=self.plan.own * (MORE - 1),
+            skip_tasks=self.fresh + self.plan.own, samples=self.plan.own_samples, temperature=1.0, greedy_first=False))
+        return [own, more]
 
     @property
     def fresh(self) -> int:
@@ -243,7 +269,7 @@ class NanoScalingStudy(Study):
                      f"model.checkpoint={self.checkpoint(start)}")
 
     def training(self, name: str) -> dict[str, Any]:
-        """The pairs that a DPO had."""
+        """The rows that an arm of its own data had: a DPO's pairs, or SFT's trajectories."""
         card = self.out / "data" / f"{name}.jsonl.card.json"
         return {"rows": json.loads(card.read_text(encoding="utf-8"))["rows"]} if card.is_file() else {}
 

@@ -15,7 +15,7 @@ def test_the_whole_study_runs_and_resumes(sandbox, tmp_path, monkeypatch) -> Non
     assert main(words) == 0
     results = tmp_path / "study" / "results"
     found = json.loads((results / "nano-scaling.json").read_text())
-    assert set(found) == {"design", "data", "rollouts", "verifier_data", "preferences", "improvement", "debugging"}
+    assert set(found) == {"design", "data", "rollouts", "verifier_data", "own_data", "preferences", "improvement", "debugging"}
     assert set(found["data"]["success"]) == {"50", "100"}
     assert {curve["scheme"] for curve in found["rollouts"]["curves"]} == {"exchangeable", "greedy first"}
     assert set(found["improvement"]["differences"]) == {"round 1 - start"}
