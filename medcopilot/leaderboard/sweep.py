@@ -8,7 +8,6 @@ Does not cover: entries at the same time (one engine has the machine).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from env.errors import InfrastructureError, UserError
 from medcopilot.rollout.estimate import estimate
 from medcopilot.rollout.sample import Progress, sample_run
 from medcopilot.rollout.settings import OPERATIONAL, SampleConfig, check_config
-from medcopilot.train.config import Config
+from medcopilot.train.config import Config, explain
 
 
 class Entry(Config):
@@ -68,13 +67,7 @@ class SweepConfig(Config):
         try:
             return SampleConfig(**{**prices, **self.sample, "out": self.folder(entry), "policy": entry.policy})
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            if first["type"] == "extra_forbidden":
-                near = get_close_matches(place, SampleConfig.model_fields, 1)
-                raise UserError(f"leaderboard: sample.{place}: unknown key" + (f": did you mean {near[0]!r}?" if near else
-                                "; valid ones are those of `medcopilot sample --config`")) from None
-            raise UserError(f"leaderboard: sample.{place}: {first['msg']}") from None
+            raise UserError(explain(SampleConfig, "leaderboard", error, "sample")) from None
 
     def folder(self, entry: Entry) -> Path:
         """Where an entry's run lies."""

@@ -166,7 +166,7 @@ def load_config(cls: type[C], path: str | Path, overrides: Sequence[str] = ()) -
     try:
         return cls.model_validate(body)
     except ValidationError as error:
-        raise UserError(_explain(cls, str(path), error)) from None
+        raise UserError(explain(cls, str(path), error)) from None
 
 
 def dump_config(config: Config) -> str:
@@ -192,12 +192,17 @@ def _apply(body: dict[str, Any], override: str) -> None:
     node[parts[-1]] = value
 
 
-def _explain(cls: type[Config], source: str, error: ValidationError) -> str:
-    """One sentence for the first problem."""
+def explain(cls: type[Config], source: str, error: ValidationError, inside: str = "") -> str:
+    """One sentence for the first problem.
+
+    Args:
+        source: where the settings stand.
+        inside: the key under which they stand there, where they are a part of it.
+    """
     problems = error.errors(include_url=False)
     first = problems[0]
     parts = [str(part) for part in first["loc"]]
-    key = ".".join(parts) or "the recipe"
+    key = ".".join([inside, *parts] if inside else parts) or "the recipe"
     more = f" ({len(problems) - 1} more problem{'s' if len(problems) > 2 else ''} after it)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
         valid = _keys(_section(cls, parts[:-1]))

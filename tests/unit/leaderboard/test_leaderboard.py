@@ -170,7 +170,7 @@ def test_a_policy_that_is_not_there_is_told_of_before_the_others_play(tmp_path, 
 
 def test_an_unknown_setting_of_a_sweep_is_refused_with_the_nearest(tmp_path):
     config = a_sweep(tmp_path, SWEEP.replace("datasets: [", "dataset: ["))
-    with pytest.raises(UserError, match=r"sample\.dataset: unknown key: did you mean 'datasets'"):
+    with pytest.raises(UserError, match=r"unknown key 'sample\.dataset': did you mean 'datasets'"):
         sweep(config, lambda _: lambda *_: None, print)
 
 
