@@ -20,7 +20,6 @@ Does not cover: other sizes of the policy; the tokenizer is fitted to the whole 
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +29,7 @@ from typing import Any
 from medcopilot import steps
 from medcopilot.studies.common import Study, short
 from medcopilot.studies.nano import NanoStudy
+from medcopilot.studies.scaling_results import by_columns, digits, draw, ranked
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,9 @@ class NanoScalingStudy(Study):
         checked = json.loads((self.out / "metrics" / f"{name}-eval.json").read_text(encoding="utf-8"))
         card = json.loads((self.out / "data" / f"{name}.jsonl.card.json").read_text(encoding="utf-8"))
         held_out = {key: value for key, value in checked.items() if key not in ("checkpoint", "data", "reliability")}
-        return [_slim(curve) for curve in scaling["overall"]], {
-            "rows": card["rows"], "held-out training tasks": _digits(held_out),
-            "test rollouts": _digits(self.ranking(self.wide, checkpoint))}
+        return [by_columns(curve) for curve in scaling["overall"]], {
+            "rows": card["rows"], "held-out training tasks": digits(held_out),
+            "test rollouts": digits(self.ranking(self.wide, checkpoint))}
 
     def own(self, name: str) -> Path:
         """Rollouts of training tasks that the expert did not show."""
@@ -335,72 +335,3 @@ class NanoScalingStudy(Study):
             return {}
         arms = self.columns(one, "t0"), self.columns(other, "t0")
         return {part: short(comparison(*arms, slice_name=part)) for part in ("seen", "unseen")}
-
-
-def ranked(scores: Sequence[float], outcomes: Sequence[bool], tasks: Sequence[str]) -> dict[str, Any]:
-    """AUROC with its interval over tasks, and the share of pairs within a task that are in the right order; None where there is
-    nothing to tell apart."""
-    from medcopilot.verifier.calibration import auroc_interval, within_tasks
-
-    if len(set(outcomes)) < 2:
-        return {"n": len(scores), "auroc": None}
-    whole, within = auroc_interval(scores, outcomes, tasks), within_tasks(scores, outcomes, tasks)
-    return {"n": len(scores), "auroc": whole.estimate, "ci_low": whole.low, "ci_high": whole.high,
-            "within_tasks": within.share if within.pairs else None, "pairs": within.pairs}
-
-
-def _digits(value: Any) -> Any:
-    """Fractions with four digits."""
-    if isinstance(value, float):
-        return round(value, 4) if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _digits(item) for name, item in value.items()}
-    return [_digits(item) for item in value] if isinstance(value, list) else value
-
-
-MEASURES = ("pass_at_k", "best_at_k", "majority_at_k", "random", "regret")
-
-
-def _slim(curve: dict[str, Any]) -> dict[str, Any]:
-    """A curve by columns: for each measure, (value, low, high) or None for every K."""
-    def triple(found: dict[str, Any] | None) -> list[float | None] | None:
-        return [_digits(found[name]) for name in ("value", "ci_low", "ci_high")] if found else None
-
-    points = curve["points"]
-    return {**{name: value for name, value in curve.items() if name != "points"}, "k": [point["k"] for point in points],
-            **{name: [triple(point.get(name)) for point in points] for name in MEASURES}}
-
-
-def draw(result: dict[str, Any], path: Path) -> None:
-    """Success over data, and over rollouts."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (data, wide) = pyplot.subplots(1, 2, figsize=(9, 3.2), dpi=80)
-    rates = result["data"]["success"]
-    for number, part in enumerate(("seen", "unseen")):
-        points = [(int(share), row[part]) for share, row in rates.items()]
-        spread = [[100 * abs(row["value"] - row[bound]) for _, row in points] for bound in ("ci_low", "ci_high")]
-        data.errorbar([share for share, _ in points], [100 * row["value"] for _, row in points], yerr=spread, marker="o", capsize=3,
-                      color=f"C{number}", label=f"{part} templates")
-    data.set(xlabel="expert set, %", ylabel="success, %", ylim=(0, 100))
-    data.legend(fontsize=8)
-    curve = next(row for row in result["rollouts"]["curves"] if row["scheme"] == "exchangeable")
-    lines = [(curve["pass_at_k"], "Pass@K"), (curve["majority_at_k"], "majority@K"), (curve["random"], "one at random"),
-             (curve["best_at_k"], "Best@K, verifier")]
-    if "verifier_data" in result:
-        lines.append((result["verifier_data"]["best_at_k"], f"Best@K, verifier, {MORE} x data"))
-    for number, (values, label) in enumerate(lines):
-        points = [(k, *value) for k, value in zip(curve["k"], values, strict=True) if value]
-        wide.plot([point[0] for point in points], [100 * point[1] for point in points], color=f"C{number}", marker=".", label=label)
-        if all(point[2] is not None for point in points):
-            wide.fill_between([point[0] for point in points], [100 * point[2] for point in points],
-                              [100 * point[3] for point in points], color=f"C{number}", alpha=0.12)
-    wide.set(xlabel=f"rollouts K (T = {curve['temperature']:g})", ylabel="success, %")
-    wide.legend(fontsize=8)
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    pyplot.close(figure)

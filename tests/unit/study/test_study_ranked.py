@@ -2,7 +2,7 @@
 
 import pytest
 
-from medcopilot.studies.nano_scaling import ranked
+from medcopilot.studies.scaling_results import ranked
 
 
 def test_pairs_and_areas_by_hand():
