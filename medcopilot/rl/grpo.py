@@ -17,6 +17,7 @@ from medcopilot.rl.online import run_online
 from medcopilot.rl.rounds import Source
 from medcopilot.rl.trainer import StreamGRPOTrainer
 from medcopilot.train import loop
+from medcopilot.train.memory import few_kernels
 from medcopilot.train.model import Checkpoint
 
 __all__ = ["GrpoConfig", "LossSettings", "build_trainer", "make_arguments", "run_grpo"]
@@ -30,6 +31,7 @@ def run_grpo(config: GrpoConfig) -> loop.StageResult:
     Raises:
         UserError: checkpoint, datasets or settings that do not fit together, no sandbox, or nothing to learn from at the start.
     """
+    few_kernels()
     loop.prepare_torch(config)
     return run_online(config, make_arguments(config), build_trainer)
 

@@ -20,6 +20,7 @@ from medcopilot.rl.rounds import Source
 from medcopilot.train import loop
 from medcopilot.train.adapters import adapted
 from medcopilot.train.launch import read_launch
+from medcopilot.train.memory import few_kernels
 from medcopilot.train.model import Checkpoint
 from medcopilot.train.policy import load_policy
 
@@ -30,6 +31,7 @@ def run_ppo(config: PpoConfig) -> loop.StageResult:
     Raises:
         UserError: checkpoints, datasets or settings that do not fit together, no sandbox, or nothing to learn from at the start.
     """
+    few_kernels()
     loop.prepare_torch(config)
     return run_online(config, make_arguments(config), build_trainer)
 

@@ -34,6 +34,7 @@ from medcopilot.rollout.settings import build_all, choose_tasks
 from medcopilot.runs import ShardWriter
 from medcopilot.trace import Trace
 from medcopilot.train import parallel
+from medcopilot.train.memory import give_back
 from medcopilot.train.model import Checkpoint
 from medcopilot.train.provenance import task_tags
 
@@ -104,6 +105,7 @@ class LiveSource:
         if self._synced == step:
             return {}
         before = time.perf_counter()
+        give_back()  # of the update
         self.sync()
         self._synced = step
         return {"time/sync": time.perf_counter() - before}
