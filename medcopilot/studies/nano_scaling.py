@@ -91,7 +91,7 @@ class NanoScalingStudy(Study):
             if part.__name__ in result:
                 print(f"[study {self.prefix}] {part.__name__}: done before, {self.results / self.prefix}.json", flush=True)
                 continue
-            result[part.__name__] = part()
+            result[part.__name__] = digits(part())
             self.keep(self.prefix, result)
         draw(result, self.results / f"{self.prefix}.png")
         return result
@@ -105,7 +105,7 @@ class NanoScalingStudy(Study):
                 self.arm(f"sft-{share}-{seed}", lambda share=share, seed=seed: self.sft(share, seed, self.plan.sft_steps))
         arms = {share: [f"sft-{share}-{seed}" for seed in self.plan.seeds] for share in self.plan.shares}
         return {"success": {str(share): self.rates(names) for share, names in arms.items()},
-                "rows": {str(share): self.rows(share) for share in self.plan.shares},
+                "rows": {str(share): (self.kept(names[0]) or {}).get("rows") for share, names in arms.items()},
                 "more": {f"{more} % - {less} %": self.against(arms[less], arms[more])
                          for less, more in zip(self.plan.shares, self.plan.shares[1:], strict=False)}}
 
