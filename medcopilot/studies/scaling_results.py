@@ -52,15 +52,14 @@ def draw(result: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, (data, wide) = pyplot.subplots(1, 2, figsize=(9, 3.2), dpi=80)
+    figure, (data, wide) = pyplot.subplots(1, 2, figsize=(9, 3.7), dpi=80)
     rates = result["data"]["success"]
     for number, part in enumerate(("seen", "unseen")):
         points = [(int(share), row[part]) for share, row in rates.items()]
         spread = [[100 * abs(row["value"] - row[bound]) for _, row in points] for bound in ("ci_low", "ci_high")]
         data.errorbar([share for share, _ in points], [100 * row["value"] for _, row in points], yerr=spread, marker="o", capsize=3,
                       color=f"C{number}", label=f"{part} templates")
-    data.set(xlabel="expert set, %", ylabel="success, %", ylim=(0, 100))
-    data.legend(fontsize=8)
+    data.set(xlabel="expert set, %", ylabel="success, %", ylim=(0, 100), xticks=[int(share) for share in rates])
     curve = next(row for row in result["rollouts"]["curves"] if row["scheme"] == "exchangeable")
     lines = [(curve["pass_at_k"], "Pass@K"), (curve["majority_at_k"], "majority@K"), (curve["random"], "one at random"),
              (curve["best_at_k"], "Best@K, verifier")]
@@ -72,8 +71,10 @@ def draw(result: dict[str, Any], path: Path) -> None:
         if all(point[2] is not None for point in points):
             wide.fill_between([point[0] for point in points], [100 * point[2] for point in points],
                               [100 * point[3] for point in points], color=f"C{number}", alpha=0.12)
-    wide.set(xlabel=f"rollouts K (T = {curve['temperature']:g})", ylabel="success, %")
-    wide.legend(fontsize=8)
+    wide.set(xlabel=f"rollouts K (T = {curve['temperature']:g})", ylabel="success, %",
+             xticks=[k for k in curve["k"] if k & (k - 1) == 0])
+    for axes in (data, wide):  # below: inside it would hide a line
+        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
