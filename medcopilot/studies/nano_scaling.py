@@ -153,9 +153,6 @@ class NanoScalingStudy(Study):
     def rollouts(self) -> dict[str, Any]:
         """Pass@K and Best@K of the policy of seed 0."""
         start = self.whole(0)
-        self.step("wide", lambda: steps.sample(self.wide, self.checkpoint(start), self.builds, slices=("seen",),
-                                               tasks_per_dataset=self.plan.wide, samples=self.plan.k + 1,
-                                               temperature=self.plan.temperature))
         curves, found = self.judged("", start, [self.own(start)])
         return {"policy": start, "curves": curves, "verifier": found}
 
@@ -177,6 +174,9 @@ class NanoScalingStudy(Study):
         Returns:
             The curves, and how well the verifier ranks.
         """
+        self.step("wide", lambda: steps.sample(self.wide, self.checkpoint(start), self.builds, slices=("seen",),
+                                               tasks_per_dataset=self.plan.wide, samples=self.plan.k + 1,
+                                               temperature=self.plan.temperature))
         name, found = f"verifier{kind}", self.out / "wide" / f"evaluation{kind}.json"
         self.step(name, lambda: self.verifier(name, start, runs))
         checkpoint = self.checkpoint(name)
@@ -186,24 +186,25 @@ class NanoScalingStudy(Study):
         card = json.loads((self.out / "data" / f"{name}.jsonl.card.json").read_text(encoding="utf-8"))
         held_out = {key: value for key, value in checked.items() if key not in ("checkpoint", "data", "reliability")}
         return [by_columns(curve) for curve in scaling["overall"]], {
-            "rows": card["rows"], "held-out training tasks": digits(held_out),
-            "test rollouts": digits(self.ranking(self.wide, checkpoint))}
+            "rows": card["rows"], "held-out training tasks": held_out,
+            "test rollouts": self.ranking(self.wide, checkpoint)}
 
     def own(self, name: str) -> Path:
         """Rollouts of training tasks that the expert did not show."""
-        folder = self.out / "own" / name
-        self.step(f"own-{name}", lambda: steps.sample(
-            folder, self.checkpoint(name), self.builds, split="train", tasks_per_dataset=self.plan.own, skip_tasks=self.fresh,
-            samples=self.plan.own_samples, temperature=1.0, greedy_first=False))
-        return folder
+        return self.played_by(name, name, self.plan.own, self.fresh)
 
     def own_and_more(self, name: str) -> list[Path]:
         """The same on `MORE` times as many tasks."""
-        own, more = self.own(name), self.out / "own" / f"{name}-more"
-        self.step(f"own-{name}-more", lambda: steps.sample(
-            more, self.checkpoint(name), self.builds, split="train", tasks_per_dataset=self.plan.own * (MORE - 1),
-            skip_tasks=self.fresh + self.plan.own, samples=self.plan.own_samples, temperature=1.0, greedy_first=False))
-        return [own, more]
+        own = self.plan.own
+        return [self.own(name), self.played_by(name, f"{name}-more", own * (MORE - 1), self.fresh + own)]
+
+    def played_by(self, name: str, run: str, tasks: int, skip: int) -> Path:
+        """Rollouts of `tasks` training tasks per dataset, after the first `skip`."""
+        folder = self.out / "own" / run
+        self.step(f"own-{run}", lambda: steps.sample(
+            folder, self.checkpoint(name), self.builds, split="train", tasks_per_dataset=tasks, skip_tasks=skip,
+            samples=self.plan.own_samples, temperature=1.0, greedy_first=False))
+        return folder
 
     @property
     def fresh(self) -> int:

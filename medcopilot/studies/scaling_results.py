@@ -38,7 +38,7 @@ def digits(value: Any) -> Any:
 def by_columns(curve: dict[str, Any]) -> dict[str, Any]:
     """A curve by columns: for each measure, (value, low, high) or None for every K."""
     def triple(found: dict[str, Any] | None) -> list[float | None] | None:
-        return [digits(found[name]) for name in ("value", "ci_low", "ci_high")] if found else None
+        return [found[name] for name in ("value", "ci_low", "ci_high")] if found else None
 
     points = curve["points"]
     return {**{name: value for name, value in curve.items() if name != "points"}, "k": [point["k"] for point in points],
