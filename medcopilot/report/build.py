@@ -99,11 +99,11 @@ def _render(stages: list[Stage], title: str, extra: dict[str, Any], trajectories
             tell: Callable[[str], None]) -> str:
     folder = files("medcopilot.report") / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    cards, withheld = _cards(stages, trajectories, tell)
     datasets = sorted({name for stage in stages for name in stage.summary.datasets})
     chance, prices = extra.get("chance", {}), extra.get("prices", {})
     if strange := sorted(set(chance) - {*datasets, "all"}):
         raise UserError(f"--chance {strange[0]}: no run has this dataset: choose from {', '.join([*datasets, 'all'])}")
+    cards, withheld = _cards(stages, trajectories, tell)
     records = {stage.name: [(str(path), provenance.run_record(path)) for path in stage.folders] for stage in stages}
     found = conditions(stages, records)
     return environment().get_template("report.html.jinja").render(

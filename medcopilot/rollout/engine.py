@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from env.errors import InfrastructureError, UserError
@@ -101,7 +101,7 @@ class RolloutEngine:
         deadline = self.deadline(job)
         for _ in range(self.retries + 1):
             try:
-                trace = await asyncio.wait_for(self._once(job), deadline)
+                trace = await asyncio.wait_for(run_episode(job, self.policy, self.gym, self._pool), deadline)
             except TimeoutError:
                 trace = masked_trace(job, self.policy, self.gym, _overdue(deadline))
             if trace.stop != "infrastructure":
@@ -118,11 +118,6 @@ class RolloutEngine:
         if self._failed >= GIVE_UP_AFTER:
             raise NothingWorks(f"{self._failed} episodes in a row failed, the last with {trace.error}: check engine and sandbox")
         return trace
-
-    def _once(self, job: Job) -> Awaitable[Trace]:
-        if isinstance(self.policy, InstantPolicy):
-            return asyncio.get_running_loop().run_in_executor(self._pool, run_instant, job, self.policy, self.gym)
-        return run_episode(job, self.policy, self.gym, self._pool)
 
     def deadline(self, job: Job) -> float:
         """Seconds after which an episode hangs. Above what slow programs can use up while all others are slow too: an agent must

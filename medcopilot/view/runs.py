@@ -41,7 +41,9 @@ _SAID = re.compile(rb'"(?:content|reply|observation|guard)":"([^"\\]*(?:\\.[^"\\
 """A text of a message or turn, or the parameters that an action was given. No text holds these beginnings: in a text, a quote has a
 backslash before it."""
 _TURNS_END = b'],"tokens":'
-_ERROR = re.compile(rb',"error":"([^"\\]*(?:\\.[^"\\]*)*)","prompt_tokens":', re.DOTALL)
+_ERROR = b',"error":"'
+_TEXT = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
+"""A JSON text, from behind its first quote to its last."""
 
 
 def said(lines: bytes, needle: bytes, start: int, end: int) -> bool:
@@ -52,12 +54,14 @@ def said(lines: bytes, needle: bytes, start: int, end: int) -> bool:
     # where a policy wrote the same into its parameters it comes again: then all of the line is looked at
     if last < 0 or lines.find(_TURNS_END, last + 1, end) >= 0:
         last = end
-    if first < 0 or lines.find(needle, first, end) < 0:
+    if first < 0:
         return False
-    if any(_holds(lines, needle, *text.span(text.lastindex or 0)) for text in _SAID.finditer(lines, first, last)):
+    if lines.find(needle, first, last) >= 0 and any(
+            _holds(lines, needle, *text.span(text.lastindex or 0)) for text in _SAID.finditer(lines, first, last)):
         return True
-    failure = _ERROR.search(lines, last if last < end else first, end)
-    return failure is not None and _holds(lines, needle, *failure.span(1))
+    error = lines.rfind(_ERROR, first, end)  # from the end: only numbers come after this field, long token lists before it
+    failure = _TEXT.match(lines, error + len(_ERROR), end) if error >= 0 else None
+    return failure is not None and _holds(lines, needle, *failure.span())
 
 
 def _holds(lines: bytes, needle: bytes, inside: int, after: int) -> bool:
