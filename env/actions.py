@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -119,6 +121,7 @@ class Submit(Record):
 Action = Annotated[RequestInfo | Terminal | CodeExecution | Debugging | Submit, Field(discriminator="action")]
 _ADAPTER: TypeAdapter[Action] = TypeAdapter(Action)
 _TRIPLE = re.compile(r'"""(.*?)"""|\'\'\'(.*?)\'\'\'', re.DOTALL)
+_DECODER = json.JSONDecoder(strict=False)
 _FENCE = re.compile(r"```(.*?)```", re.DOTALL)
 
 
@@ -141,13 +144,18 @@ def parse_action(text: str) -> Action:
     if name not in NAMES:
         shown = name[:60].encode("utf-8", "replace").decode()
         raise ActionError(f'Unknown action "{shown}". Use one of: {", ".join(NAMES)}.', "schema")
-    if not _valid_text(found):
+    if not _plain(text) and not _valid_text(found):
         raise ActionError(f'Action "{name}": a string holds half of a surrogate pair (\\ud800 to \\udfff): write the whole '
                           "character.", "schema")
     try:
         return _ADAPTER.validate_python({**found, "action": name})
     except ValidationError as error:
         raise ActionError(_explain(name, error), "schema") from None
+
+
+def _plain(text: str) -> bool:
+    """Whether no string of a JSON text can hold half of a surrogate pair, seen without looking at each: as most replies are."""
+    return text.isascii() and "\\u" not in text
 
 
 def _valid_text(found: dict[str, Any]) -> bool:
@@ -176,12 +184,10 @@ def _explain(name: str, error: ValidationError) -> str:
 
 def _find_object(text: str) -> dict[str, Any]:
     """The first JSON object that has an `action`; fences, prose and triple quotes are read through."""
-    candidates = [text, *(match.group(1) for match in _FENCE.finditer(text))]
-    for candidate in candidates:
-        for attempt in (candidate, _TRIPLE.sub(lambda m: json.dumps(m.group(1) or m.group(2) or ""), candidate)):
-            found = _scan(attempt)
-            if found is not None:
-                return found
+    for attempt in _readings(text):
+        found = _scan(attempt)
+        if found is not None:
+            return found
     if "{" not in text:
         raise ActionError('No JSON object found. Reply with one object: {"action": ..., "params": {...}}.')
     if '"action"' not in text:
@@ -189,16 +195,22 @@ def _find_object(text: str) -> dict[str, Any]:
     raise ActionError(f"The JSON could not be read: {_json_error(text)}. Reply with one valid JSON object.")
 
 
+def _readings(text: str) -> Iterator[str]:
+    """The text and what its fences hold, each as it stands and with triple quotes made JSON."""
+    for candidate in chain((text,), (match.group(1) for match in _FENCE.finditer(text))):
+        yield candidate
+        yield _TRIPLE.sub(lambda found: json.dumps(found.group(1) or found.group(2) or ""), candidate)
+
+
 def _scan(text: str) -> dict[str, Any] | None:
     if '"action"' not in text:
         return None
-    decoder = json.JSONDecoder(strict=False)
     start = text.find("{")
     for _ in range(_TRIES):
         if start == -1:
             break
         try:
-            value, end = decoder.raw_decode(text, start)
+            value, end = _DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):  # ValueError: not JSON, or an integer of more than 4,300 digits
             start = text.find("{", start + 1)
             continue
@@ -210,7 +222,7 @@ def _scan(text: str) -> dict[str, Any] | None:
 
 def _json_error(text: str) -> str:
     try:
-        json.JSONDecoder(strict=False).raw_decode(text, text.find("{"))
+        _DECODER.raw_decode(text, text.find("{"))
     except json.JSONDecodeError as error:
         return f"{error.msg} at line {error.lineno} column {error.colno}"
     except ValueError:

@@ -83,11 +83,8 @@ class Episode:
             observation = self._act(parsed)
         except ActionError as error:
             observation = Observation(text=str(error)[: self.view.limits.observation_chars], problem=error.kind)
-        if not observation.ended and self.turns >= self.view.limits.turns:
-            observation = observation.model_copy(update={"ended": "turns"})
-        observation = observation.model_copy(update={"action": parsed})
-        self.ended = observation.ended
-        return observation
+        self.ended = observation.ended or ("turns" if self.turns >= self.view.limits.turns else "")
+        return observation.model_copy(update={"action": parsed, "ended": self.ended})
 
     @property
     def state(self) -> list[dict[str, Any]] | None:

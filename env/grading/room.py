@@ -60,7 +60,7 @@ class GradingRoom:
         if refused is not None:
             return dict.fromkeys(plans, refused)
         try:
-            evidence = self._evidence(task, submission, _merge(plans.values()), trusted, files, state)
+            evidence = self._evidence(task, submission, plans.values(), trusted, files, state)
         except UserError:
             raise
         except Exception as error:  # whatever it is, it happened in our code
@@ -74,9 +74,9 @@ class GradingRoom:
             InfrastructureError: our own machinery failed.
         """
         plans = [get_grader(task.key.grader, variant).plan(task.key) for variant in BOTH]
-        return self._evidence(task, submission, _merge([*plans, EvidencePlan(want_value=False, files=files)]), False, None, None)
+        return self._evidence(task, submission, [*plans, EvidencePlan(want_value=False, files=files)], False, None, None)
 
-    def _evidence(self, task: Task, submission: Submission | None, plan: EvidencePlan, trusted: bool,
+    def _evidence(self, task: Task, submission: Submission | None, plans: Iterable[EvidencePlan], trusted: bool,
                   files: Mapping[str, bytes] | None, state: Any) -> Evidence:
         if submission is None:
             return Evidence(kind="none")
@@ -84,7 +84,7 @@ class GradingRoom:
             answer = submission.answer
             text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
             return Evidence(kind="answer", has_value=True, value=answer, text=text)
-        if submission.kind == "program" and plan.run_program:
+        if submission.kind == "program" and (plan := _merge(plans)).run_program:
             return self._run(task.view, submission, plan, trusted)
         if submission.kind == "files":
             return Evidence(kind="files", files=dict(files or {}))
@@ -229,9 +229,10 @@ def judge(task: Task, variant: Variant, evidence: Evidence) -> Grade:
     program chose it, and if it were left out of the count, so could be every answer that its author doubts.
     """
     grader = get_grader(task.key.grader, variant)
-    plan = grader.plan(task.key)
-    if evidence.unsupported and plan.want_value and not plan.want_text:
-        return Grade(0.0, "unsupported", detail=f"the value is a {evidence.unsupported}, which is no plain data")
+    if evidence.unsupported:
+        plan = grader.plan(task.key)
+        if plan.want_value and not plan.want_text:
+            return Grade(0.0, "unsupported", detail=f"the value is a {evidence.unsupported}, which is no plain data")
     try:
         return grader.judge(evidence, task.key)
     except Exception as error:  # a bug in a grader must not count against the agent

@@ -66,7 +66,7 @@ async def _here(work: Callable[..., Any], *arguments: Any) -> Any:
 async def _play(job: Job, policy: Policy, gym: Gym, blocking: Blocking) -> Trace:
     started, clock = time.time(), time.perf_counter()
     view = view_for(job.task.view, job.profile, job.without, job.turns)
-    task = job.task.model_copy(update={"view": view})
+    task = job.task if view is job.task.view else job.task.model_copy(update={"view": view})
     messages = opening_messages(view, job.profile)
     episode = gym.episode(task, trusted=policy.needs_privileged)
     session = talk = None

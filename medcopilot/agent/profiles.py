@@ -34,7 +34,7 @@ def _template(name: str) -> jinja2.Template:
 
 def limits_for(view: TaskView, profile: str) -> Limits:
     """The task's limits, tightened by the profile."""
-    return _tightened(view.limits, profile)
+    return _tightened(view.limits, profile) if _LIMITS.get(profile, True) else view.limits
 
 
 @lru_cache(maxsize=256)
@@ -56,6 +56,8 @@ def view_for(view: TaskView, profile: str, without: Iterable[str] = (), turns: i
     if turns is not None:
         limits = limits.model_copy(update={"turns": min(turns, limits.turns)})
     gone = set(without)
+    if limits is view.limits and gone.isdisjoint(view.actions):
+        return view
     return view.model_copy(update={"limits": limits, "actions": tuple(name for name in view.actions if name not in gone)})
 
 
