@@ -1,8 +1,9 @@
 """The one gate for data-use agreements: what may leave this machine, and through which exit.
 
 Promises: rows whose licence tag says PhysioNet, Stanford, credentialed or DUA, and rows without a tag, pass no exit unless the
-user recorded the permission for that dataset and that exit in `agreements.yaml`; the refusal names the cure. Fails closed: a
-file that cannot be read permits nothing.
+user recorded the permission for that dataset and that exit in `agreements.yaml`; the refusal names the cure. A later entry
+withdraws an earlier one, and `allowed: false` weighs more than `true` of the same day, and than what is recorded under the other
+name (dataset, licence tag). Fails closed: a file that cannot be read permits nothing.
 Does not cover: what happens behind a loopback address (a tunnel to elsewhere is the user's own doing), files that the user
 copies by hand, and whether a recorded permission is true.
 
@@ -127,14 +128,17 @@ def check(exit: Exit, rows: Iterable[Any], *, url: str = "", path: Path | None =
     if not held:
         return
     path = path or agreements_file()
-    permitted = {entry.dataset for entry in read_permissions(path) if entry.exit == exit and entry.allowed}
+    latest = {entry.dataset: entry.allowed for entry in sorted(
+        read_permissions(path), key=lambda entry: (entry.date, not entry.allowed)) if entry.exit == exit}
     for dataset, licence in held:
-        if not {dataset, licence} & permitted - {""}:
+        recorded = [latest[name] for name in {dataset, licence} - {""} if name in latest]
+        if not recorded or not all(recorded):
             tag = licence or "no licence tag"
             name = dataset or tag
-            raise AgreementError(
-                f"rows of {name} ({tag}) must not leave this machine through {exit!r}: if your agreement allows it, record "
-                f"{{dataset: {name}, exit: {exit}, allowed: true, who: NAME, date: YYYY-MM-DD}} in {path}")
+            cure = (f"if your agreement allows it, record {{dataset: {name}, exit: {exit}, allowed: true, who: NAME, "
+                    "date: YYYY-MM-DD} in")
+            raise AgreementError(f"rows of {name} ({tag}) must not leave this machine through {exit!r}: "
+                                 + (f"{path} says that it is not allowed" if recorded else f"{cure} {path}"))
 
 
 def _tag(row: Any) -> tuple[str, str]:

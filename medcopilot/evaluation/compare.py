@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from medcopilot.evaluation.columns import Columns, columns
-from medcopilot.evaluation.intervals import RESAMPLES, mcnemar_exact, open_ended, paired_cluster_bootstrap
+from medcopilot.evaluation.intervals import LEVEL, RESAMPLES, mcnemar_exact, open_ended, paired_cluster_bootstrap, sign_flip
 from medcopilot.evaluation.suites import SUITES
 from medcopilot.trace import Trace
 
@@ -35,7 +35,9 @@ class Difference(BaseModel):
     """95 %, paired cluster bootstrap; None with fewer than two clusters."""
     ci_high: float | None
     separated: bool
-    """The interval excludes 0."""
+    """The interval excludes 0 and `cluster_p` is below 0.05."""
+    cluster_p: float | None
+    """Of the coin-flip test on clusters, `intervals.sign_flip`: percentile intervals of few clusters are too narrow."""
     only_a: int
     """Tasks whose first sample only a solved (and `only_b`): the pairs of McNemar's test."""
     only_b: int
@@ -77,15 +79,17 @@ def difference(a: Columns, b: Columns, *, resamples: int = RESAMPLES, seed: int 
     left_out = len(tasks_a) + len(tasks_b) - 2 * len(shared)
     if not len(shared):
         return Difference(tasks=0, clusters=0, left_out=left_out, a=None, b=None, difference=None, ci_low=None, ci_high=None,
-                          separated=False, only_a=0, only_b=0, mcnemar_p=None)
+                          separated=False, cluster_p=None, only_a=0, only_b=0, mcnemar_p=None)
     labels = clusters[at_a]
     drawn = paired_cluster_bootstrap(mean_a[at_a], mean_b[at_b], labels, resamples=resamples, seed=seed)
     interval = open_ended(drawn, len(np.unique(labels)), -1.0, 1.0)
+    flipped = sign_flip(mean_b[at_b] - mean_a[at_a], labels, resamples=resamples, seed=seed)
     test = mcnemar_exact(first_a[at_a], first_b[at_b])
     low, high = (None if isnan(bound) else bound for bound in interval[1:])
     return Difference(tasks=len(shared), clusters=len(np.unique(labels)), left_out=left_out, a=float(mean_a[at_a].mean()),
                       b=float(mean_b[at_b].mean()), difference=interval.estimate, ci_low=low, ci_high=high,
-                      separated=interval.excludes(0.0), only_a=test.only_a, only_b=test.only_b, mcnemar_p=test.p_value)
+                      separated=interval.excludes(0.0) and flipped < 1.0 - LEVEL, cluster_p=flipped, only_a=test.only_a,
+                      only_b=test.only_b, mcnemar_p=test.p_value)
 
 
 def _per_task(cols: Columns) -> tuple[NDArray[np.str_], NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:

@@ -6,7 +6,7 @@ URLs with commas) · `openai:MODEL@URL`. Heavy imports stay inside.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,22 @@ def check_policy(spec: str) -> None:
         model, _, url = spec.removeprefix("openai:").partition("@")
         if not model or not url:
             raise UserError(f"policy {spec!r}: write openai:MODEL@URL, e.g. openai:qwen2.5-7b@http://127.0.0.1:8000/v1")
+        _check_plain(f"openai:{model}", [url])
     elif spec.startswith("served:"):
-        folder, found, _ = spec.removeprefix("served:").partition("@http")
+        folder, found, urls = spec.removeprefix("served:").partition("@http")
         if not found or not Path(folder).is_dir():
             raise UserError(f"policy {spec!r}: write served:FOLDER@URL with the checkpoint folder that the server serves, e.g. "
                             "served:runs/demo/checkpoints/sft@http://127.0.0.1:8000")
+        _check_plain(f"served:{folder}", f"http{urls}".split(","))
     elif not Path(spec.removeprefix("vllm:")).is_dir():
         raise UserError(f"policy {spec!r} is no expert, openai:MODEL@URL, served:FOLDER@URL or checkpoint folder: check the path")
+
+
+def _check_plain(policy: str, urls: Iterable[str]) -> None:
+    """Refuse an address that holds more than an address: the words of a policy stand in run records, reports and logs."""
+    if any(mark in url for url in urls for mark in "@?#"):
+        raise UserError(f"policy {policy}: the address holds a user, password or query, which run records and reports would show: "
+                        "leave them out, and put a key into the environment variable OPENAI_API_KEY")
 
 
 def load_policy(spec: str, *, seed: int = 0, detours: float = 0.3, licences: Mapping[str, str] | None = None,

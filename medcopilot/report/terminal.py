@@ -148,7 +148,7 @@ def _time(summaries: Mapping[str, Summary]) -> Table:
 
 
 def _differences(comparisons: Mapping[str, Difference]) -> Table:
-    table = _table("Paired differences (strict, shared tasks)", ["comparison", "points", "95 % interval", "excludes 0", "gained",
+    table = _table("Paired differences (strict, shared tasks)", ["comparison", "points", "95 % interval", "separated", "gained",
                                                                  "lost", "McNemar p", "tasks", "clusters"])
     for name, item in comparisons.items():
         bounds = f"{points(item.ci_low)} to {points(item.ci_high)}" if item.ci_low is not None else "–"

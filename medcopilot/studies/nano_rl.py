@@ -152,7 +152,7 @@ class NanoRlStudy(Study):
 def _slim(result: Any, inner: bool = False) -> Any:
     """With five digits, and without what stands elsewhere: rows by dataset in the runs' summaries, counts in the pooled rows."""
     if isinstance(result, dict):
-        told = {"datasets", "slice", "separated", *(("tasks", "clusters") if inner else ())}
+        told = {"datasets", "slice", "separated", "cluster_p", *(("tasks", "clusters") if inner else ())}
         return {name: _slim(value, inner or name.endswith("-seeds")) for name, value in result.items() if name not in told}
     if isinstance(result, list):
         return [_slim(value, inner) for value in result]

@@ -60,6 +60,27 @@ def test_a_recorded_refusal_permits_nothing(record):
         check("endpoint", [("mimic_iii", "PhysioNet-credentialed")])
 
 
+TWICE = ("- {{dataset: {}, exit: endpoint, allowed: {}, who: Jane Doe, date: {}}}\n"
+         "- {{dataset: {}, exit: endpoint, allowed: {}, who: Jane Doe, date: {}}}\n")
+
+
+@pytest.mark.parametrize("entries", [
+    ("mimic_iii", "true", "2026-01-01", "mimic_iii", "false", "2026-06-01"),
+    ("mimic_iii", "false", "2026-06-01", "mimic_iii", "true", "2026-01-01"),  # the date counts, not the line
+    ("mimic_iii", "true", "2026-06-01", "mimic_iii", "false", "2026-06-01"),
+    ("PhysioNet-credentialed", "true", "2026-06-01", "mimic_iii", "false", "2026-01-01"),
+    ("mimic_iii", "true", "2026-06-01", "PhysioNet-credentialed", "false", "2026-01-01")])
+def test_a_withdrawn_permission_permits_nothing(record, entries):
+    record.write_text(TWICE.format(*entries))
+    with pytest.raises(AgreementError, match=r"agreements\.yaml says that it is not allowed"):
+        check("endpoint", [("mimic_iii", "PhysioNet-credentialed")])
+
+
+def test_a_permission_given_again_counts(record):
+    record.write_text(TWICE.format("mimic_iii", "false", "2026-01-01", "mimic_iii", "true", "2026-06-01"))
+    check("endpoint", [("mimic_iii", "PhysioNet-credentialed")])
+
+
 def test_a_bare_tag_is_permitted_by_tag(record):
     with pytest.raises(AgreementError):
         check("hub", ["Stanford-EHRSHOT"])

@@ -41,6 +41,13 @@ def test_a_handful_of_tasks_that_all_change_alike_is_no_proof(tasks, separated):
     assert 0 < same.ci_high < 0.7
 
 
+def test_few_clusters_that_are_not_alike_prove_no_more_than_alike_ones():
+    found = compare([*run_of({"x": False, "y": False}), make_trace(True, task_id="z", cluster="y")],
+                    [*run_of({"x": True, "y": True}), make_trace(True, task_id="z", cluster="y")]).overall
+    assert found.ci_low > 0
+    assert (found.cluster_p, found.separated) == (0.5, False)
+
+
 def test_a_real_gain_is_separated_and_no_gain_is_not():
     weak, strong = make_run(0.3, tasks=300), make_run(0.6, tasks=300)
     found = compare(weak, strong)

@@ -126,7 +126,7 @@ def test_the_page_is_well_formed_and_can_be_read_aloud(full_page):
 
 def test_every_section_is_there_with_its_numbers(full_page):
     for words in ("A title", "A note.", "make demo", "Success on seen templates", "SFT − base", "GRPO − SFT", "GRPO − base",
-                  "mimic_iii category", "Where rollout time goes", "Precision %", "How episodes end", "excludes 0",
+                  "mimic_iii category", "Where rollout time goes", "Precision %", "How episodes end", "separated",
                   "largest share of one fixed answer", "trl", "resamples, seed 0"):
         assert words in full_page
     assert 'aria-label="SFT: loss from 4 at step 0' in full_page

@@ -98,6 +98,8 @@ def test_a_sandbox_that_does_not_start_claims_no_folder(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(("fields", "words"), [
     ({"policy": "runs/typo"}, "policy 'runs/typo' is no expert"), ({"policy": "openai:m"}, "write openai:MODEL@URL"),
+    ({"policy": "openai:m@http://jane:s3cret@127.0.0.1:9/v1"}, "policy openai:m: the address holds a user, password or query"),
+    ({"policy": "openai:m@https://api.example.org/v1?key=s3cret"}, "policy openai:m: the address holds a user, password or query"),
     ({"policy": "served:nowhere@http://127.0.0.1:1"}, "write served:FOLDER@URL"),
     ({"sandbox": "bwarp"}, "no sandbox backend 'bwarp'; choose one of: auto"),
     ({"datasets": ("medcalcbench", "nosuch")}, "unknown dataset 'nosuch'"),
