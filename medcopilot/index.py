@@ -18,7 +18,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from env.errors import UserError
-from medcopilot.trace import outcome_of
+from medcopilot.trace import outcome_of, used_tokens
 from medcopilot.trace_scan import without_tokens
 
 VERSION = 3
@@ -183,10 +183,8 @@ def _head(line: bytes, path: Path, offset: int) -> tuple[Any, ...] | None:
         if not line.endswith(b"\n"):
             return None
         raise UserError(f"{path} byte {offset}: not a trace: delete that line and run the command again") from None
-    tokens = head.completion_tokens
-    if tokens is None:
-        counts = [turn.sampled_tokens for turn in head.turns if turn.sampled_tokens is not None]
-        tokens = sum(counts) if counts else None
+    sampled = [turn.sampled_tokens for turn in head.turns]
+    _, tokens = used_tokens(sampled, None, head.completion_tokens, head.stop == "infrastructure")
     paper = head.grades.paper.score if head.grades.paper else None
     strict = head.grades.strict
     return (head.id, head.task_id, head.dataset, head.category, head.template, head.slice, head.sample, head.stop,

@@ -7,7 +7,7 @@ Promises: one JSON object per line; `version` says how to read it; token ids are
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -159,6 +159,20 @@ class Trace(_Model):
     def sampled_tokens(self) -> int | None:
         """What the policy sampled, by the mask."""
         return sum(self.tokens.mask) if self.tokens is not None else None
+
+
+def used_tokens(sampled: Sequence[int | None], prompt: int | None, completion: int | None, masked: bool
+                ) -> tuple[int | None, int | None]:
+    """Prompt and completion tokens of an episode; None where what any turn used is unknown: a part of the sum would pass for it.
+
+    Args:
+        sampled: each turn's tokens. An episode that is not masked and has no turn was refused before its first reply: it used none.
+        prompt, completion: the record's own totals, which count where they are given.
+    """
+    if not sampled and not masked:
+        return prompt or 0, completion or 0
+    known = [count for count in sampled if count is not None]
+    return prompt, sum(known) if completion is None and known and len(known) == len(sampled) else completion
 
 
 def write_line(trace: Trace) -> str:

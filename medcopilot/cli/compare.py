@@ -20,7 +20,7 @@ def run(
     verifier: Annotated[Path | None, typer.Option(help="for Best@K: a verifier's checkpoint folder, or JSON lines of id and "
                                                        "score")] = None,
     resamples: Annotated[int, typer.Option(min=100, help="bootstrap resamples")] = 10_000,
-    seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the bootstrap")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder, help="also write every number here")] = None,
 ) -> None:
     """Paired differences of two runs: overall, per slice, suite and dataset, and over K rollouts.
@@ -64,6 +64,9 @@ def run(
     pairs = {f"{second} against {first}": item for first, second in protocol_pairs(parts, policies)
              if (item := inflation(parts[first], parts[second], resamples=resamples, seed=seed))}
     notes = folder_notes(whole, {name: record.folder for name, record in records.items()}, ("temperature",))
+    if len(alone := np.setxor1d(a.temperature, b.temperature)):
+        temperatures = ", ".join(f"{value:g}" for value in alone)
+        notes.append(f"Only one of the runs has rollouts of temperature {temperatures}: no difference is of them.")
     print_comparison(name_a, name_b, found, gains, pairs, notes)
     if json_file is not None:
         body = {"a": str(run_a), "b": str(run_b), "temperature": chosen, "resamples": resamples, "seed": seed,

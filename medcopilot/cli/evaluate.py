@@ -31,7 +31,7 @@ def run(
     protocol: Annotated[str, typer.Option(help="with --checkpoint: submit, or paper (any correct execution ends it)")] = "submit",
     without: Annotated[list[str] | None, typer.Option(help=f"with --checkpoint: {texts.WITHOUT}")] = None,
     turns: Annotated[int | None, typer.Option(help=f"with --checkpoint: {texts.TURNS}")] = None,
-    seed: Annotated[int, typer.Option(help="of task choice, sampling and the bootstrap")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of task choice, sampling and the bootstrap")] = 0,
     concurrency: Annotated[int, typer.Option(help="with --checkpoint: episodes open at once")] = 32,
     source: Annotated[list[str] | None, typer.Option(help="with --checkpoint: DATASET=PATH of real source files; otherwise the "
                                                           "synthetic twin")] = None,
@@ -88,6 +88,7 @@ def _evaluate(folders: list[Path], verifier: Path | None, at: list[float], pictu
     """Say, draw and write what there is to say of these runs."""
     import re
 
+    from env.errors import UserError
     from env.files import atomic_write
     from medcopilot.cli.progress import tell
     from medcopilot.evaluation.runs import evaluate, load_records, load_runs, run_name, write_summary
@@ -100,8 +101,6 @@ def _evaluate(folders: list[Path], verifier: Path | None, at: list[float], pictu
     refuse_shared(verifier, whole)
     notes = folder_notes(whole, {name: record.folder for name, record in records.items()}, ("temperature",))
     found = evaluate(whole, verifier_scores(folders, verifier), at=at, records=records, notes=notes, **numbers)
-    for folder in folders:
-        write_summary(folder, run_name(folder, folders), found)
     print_evaluation(found)
     if pictures is not None:
         for name, item in found.scaling.items():
@@ -112,6 +111,11 @@ def _evaluate(folders: list[Path], verifier: Path | None, at: list[float], pictu
             draw(training_figure(found.training, "training", "Success over training"), pictures / "training.png")
     if json_file is not None:
         atomic_write(json_file, found.model_dump_json(indent=2))
+    for folder in folders:
+        try:
+            write_summary(folder, run_name(folder, folders), found)
+        except (OSError, UserError) as error:  # somebody else's run can be read all the same
+            tell(f"{folder}: these numbers were not kept in its summary.json ({error})")
 
 
 def verifier_scores(folders: list[Path], verifier: Path | None) -> dict[str, dict[str, float]] | None:

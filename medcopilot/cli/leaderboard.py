@@ -26,16 +26,24 @@ def run(
     import sys
     from contextlib import ExitStack
 
+    from env.errors import UserError
     from medcopilot.cli.progress import sampling_progress, tell
+    from medcopilot.cli.sample import expected_words
     from medcopilot.leaderboard.show import print_board, write
     from medcopilot.leaderboard.sweep import SweepConfig, estimates, sweep
     from medcopilot.train.config import load_config
 
     config = load_config(SweepConfig, config_file, changes or ())
     if estimate:
-        for name, found in estimates(config, root).items():
-            expected = ", ".join(f"{key} {value:,.0f}" for key, value in found["expected"].items() if value is not None)
-            print(f"{name}: {found['owed']:,} of {found['episodes']:,} episodes owed; {expected or 'cost not known yet'}")
+        wrong = False
+        for name, found in estimates(config, root):
+            if isinstance(found, UserError):
+                tell(f"{name}: {found}")
+                wrong = True
+            else:
+                print(f"{name}: {found['owed']:,} of {found['episodes']:,} episodes owed; expected: {expected_words(found)}")
+        if wrong:
+            sys.exit(1)
         return
     broken: dict[str, str] = {}
     if not tables_only:

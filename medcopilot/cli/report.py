@@ -22,7 +22,7 @@ def run(
     metrics: Annotated[list[str] | None, typer.Option(help="NAME=FILE of training metrics (JSON lines), for the curves")] = None,
     chance: Annotated[list[str] | None, typer.Option(help="DATASET=FRACTION: draw chance as a line")] = None,
     prices: Annotated[Path | None, typer.Option(help=texts.PRICES)] = None,
-    seed: Annotated[int, typer.Option(help="of the choice of episodes")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the choice of episodes")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", callback=no_folder,
                                                    help="also write where the page is and what was left out")] = None,
 ) -> None:

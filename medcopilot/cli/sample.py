@@ -135,17 +135,22 @@ def _say(config: Any, root: Path | None, json_file: Path | None) -> None:
     from medcopilot.rollout.estimate import estimate
 
     found = estimate(config, root)
-    expected, known = found["expected"], found["from_traces"]
+    known = found["from_traces"]
     print(f"{found['owed']:,} of {found['episodes']:,} episodes are owed; the limits allow "
           f"{found['at_most']['sampled_tokens']:,} sampled tokens")
-    units = {"prompt_tokens": "{:,.0f} prompt tokens", "sampled_tokens": "{:,.0f} sampled tokens", "seconds": "{:,.0f} s",
-             "usd": "{:,.2f} US dollars"}
-    told = [form.format(expected[name]) if expected[name] is not None else f"{form.split()[-1]} unknown"
-            for name, form in units.items()]
     basis = f"from the {known:,} traces that are there" if known else "no trace is there yet: play a few with --max-seconds first"
-    print(f"expected: {', '.join(told)} ({basis})")
+    print(f"expected: {expected_words(found)} ({basis})")
     if json_file is not None:
         atomic_write(json_file, json.dumps(found, indent=2))
+
+
+def expected_words(found: dict[str, Any]) -> str:
+    """An estimate's tokens, seconds and dollars, each with its unit; what is not known is said to be unknown."""
+    units = {"prompt_tokens": "{:,.0f} prompt tokens", "sampled_tokens": "{:,.0f} sampled tokens", "seconds": "{:,.0f} seconds",
+             "usd": "{:,.2f} US dollars"}
+    expected = found["expected"]
+    return ", ".join(form.format(expected[name]) if expected[name] is not None else f"{form.partition(' ')[2]} unknown"
+                     for name, form in units.items())
 
 
 def _from_options(source: list[str] | None, build: dict[str, Any], chosen: dict[str, Any]) -> Any:

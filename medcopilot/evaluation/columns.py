@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from medcopilot.evaluation.answers import NONE, Submitted, canonical, read_submission
 from medcopilot.evaluation.errors import error_class
 from medcopilot.loops import guard_effect
-from medcopilot.trace import Trace
+from medcopilot.trace import Trace, used_tokens
 
 ACTIONS = ("request_info", "terminal", "code_execution", "debugging", "submit")
 REFUSALS = ("format", "schema", "not_allowed")
@@ -108,10 +108,20 @@ class Columns:
         """One column of `measures`."""
         return self.measures[:, MEASURES.index(name)]
 
+    def total(self, name: str) -> int | None:
+        """Tokens of all episodes; masked ones of which nobody knows are left out, any other makes the sum unknown."""
+        values = self.measure(name)
+        return None if np.isnan(values[self.played]).any() else int(np.nansum(values))
+
     @property
     def graded(self) -> NDArray[np.bool_]:
         """Which episodes carry a strict score."""
         return ~np.isnan(self.strict)
+
+    @property
+    def played(self) -> NDArray[np.bool_]:
+        """Which episodes came to their own end: those whose end our machinery's failure was are masked."""
+        return self.stop != "infrastructure"
 
     @property
     def paper_ungraded(self) -> NDArray[np.bool_]:
@@ -160,17 +170,19 @@ def _row(trace: Trace) -> _Row:
     strict, paper = trace.grades.get("strict"), trace.grades.get("paper")
     masked = trace.stop == "infrastructure"
     counts, refused = [0] * len(ACTIONS), [0] * len(REFUSALS)
-    generation = environment = sampled = 0.0
+    generation = environment = 0.0
     for turn in trace.turns:
         generation += turn.generate_seconds
         environment += turn.env_seconds
-        sampled += turn.sampled_tokens or 0
         if turn.problem in REFUSALS:
             refused[REFUSALS.index(turn.problem)] += 1
         elif turn.action in ACTIONS:
             counts[ACTIONS.index(turn.action)] += 1
-    measures = (len(trace.turns), trace.seconds, generation, environment, trace.grade_seconds, _completion(trace, sampled),
-                _context(trace), np.nan if trace.prompt_tokens is None else trace.prompt_tokens, trace.started, *_loops(trace))
+    completion = trace.completion_tokens if trace.completion_tokens is not None else trace.sampled_tokens
+    used = used_tokens([turn.sampled_tokens for turn in trace.turns], trace.prompt_tokens, completion, masked)
+    prompt, completed, context = (np.nan if count is None else count for count in (*used, trace.context_tokens))
+    measures = (len(trace.turns), trace.seconds, generation, environment, trace.grade_seconds, completed, context, prompt,
+                trace.started, *_loops(trace))
     return _Row(trace.id, trace.policy, trace.protocol, read_submission(trace), trace.dataset, trace.category,
                 trace.slice, trace.cluster, trace.task_id, trace.sample, trace.temperature, _score(strict, masked),
                 _score(paper, masked), _label(strict, masked), _label(paper, masked), trace.stop, error_class(trace),
@@ -190,15 +202,3 @@ def _label(grade: _Grade | None, masked: bool) -> str:
 def _loops(trace: Trace) -> tuple[float, ...]:
     effect = guard_effect(trace)
     return effect.turns, trace.loop_guard, effect.told, effect.stopped, effect.tokens_after, effect.tokens_saved
-
-
-def _completion(trace: Trace, sampled: float) -> float:
-    if trace.completion_tokens is not None:
-        return trace.completion_tokens
-    known = trace.sampled_tokens
-    return known if known is not None else sampled or np.nan
-
-
-def _context(trace: Trace) -> float:
-    known = trace.context_tokens
-    return known if known is not None else np.nan

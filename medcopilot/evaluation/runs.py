@@ -100,6 +100,8 @@ def evaluate(whole: Mapping[str, Columns], scores: Mapping[str, Mapping[str, flo
     """
     if at and len(at) != len(whole):
         raise UserError(f"{len(at)} places on the training axis for {len(whole)} runs: give --at once for every run, in order")
+    if not np.isfinite(at).all():
+        raise UserError(f"--at {', '.join(f'{place:g}' for place in at)}: nan is no place on the training axis: give a number")
     split = by_temperature(whole)
     numbers = {"resamples": resamples, "seed": seed}
     curves = {name: scaling(cols, scores[name] if scores else None, **numbers) for name, cols in whole.items()}

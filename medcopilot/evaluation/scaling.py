@@ -94,6 +94,8 @@ class Gain(_Record):
     """Run b minus run a at one K, over the tasks that have K graded rollouts in both."""
 
     scheme: Scheme
+    temperature: float
+    """Of the rollouts that are drawn, in both runs."""
     k: int
     tasks: int
     pass_at_k: Estimate
@@ -148,18 +150,20 @@ def scaling(cols: Columns, scores: Mapping[str, float] | None = None, *, resampl
 
 def scaling_gain(a: Columns, b: Columns, scores_a: Mapping[str, float] | None = None,
                  scores_b: Mapping[str, float] | None = None, *, resamples: int = RESAMPLES, seed: int = 0) -> list[Gain]:
-    """Paired differences of two runs' curves, for every K that both have; tasks are paired, clusters resampled."""
+    """Paired differences of two runs' curves, for every K that both have; tasks are paired, clusters resampled. Curves of another
+    temperature are no pair: what they differ by is the setting, not the policy."""
     check_scores(a, scores_a)
     check_scores(b, scores_b)
-    first, second = {pool.scheme: pool for pool in _pools(a)}, {pool.scheme: pool for pool in _pools(b)}
+    first, second = ({(pool.scheme, pool.temperature): pool for pool in _pools(run)} for run in (a, b))
     gains: list[Gain] = []
-    for scheme in (scheme for scheme in first if scheme in second):
-        ks = sorted(set(_ks(first[scheme].part)) & set(_ks(second[scheme].part)))
-        one, two = task_values(first[scheme].part, ks, scores_a, scheme), task_values(second[scheme].part, ks, scores_b, scheme)
+    for way in (way for way in first if way in second):
+        scheme, temperature = way
+        ks = sorted(set(_ks(first[way].part)) & set(_ks(second[way].part)))
+        one, two = task_values(first[way].part, ks, scores_a, scheme), task_values(second[way].part, ks, scores_b, scheme)
         _, at_a, at_b = np.intersect1d(one.tasks, two.tasks, assume_unique=True, return_indices=True)
         table = two.table[at_b] - one.table[at_a]
         found = _intervals(table, one.clusters[at_a], resamples, seed, (-1.0, 1.0))
-        gains += [Gain(scheme=scheme, k=k, tasks=int((~np.isnan(table[:, 0, i])).sum()),
+        gains += [Gain(scheme=scheme, temperature=temperature, k=k, tasks=int((~np.isnan(table[:, 0, i])).sum()),
                        **{name: estimate(found[name][i]) for name in MEASURES[:3]})
                   for i, k in enumerate(ks) if estimate(found["pass_at_k"][i])]
     return gains

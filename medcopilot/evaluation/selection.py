@@ -20,7 +20,11 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from env.errors import UserError
+
 Values = NDArray[np.float64]
+_MOST = 1_000
+"""Rollouts of a task beyond which the numbers of their subsets leave a float's range."""
 SILENT = -1
 """Answer code of a rollout that submitted nothing: it has no vote."""
 
@@ -149,9 +153,9 @@ def _winning(kinds: tuple[tuple[int, int], ...], silent: int) -> dict[tuple[int,
     """For each kind of answer (m rollouts to draw from, 1 if the fixed rollout gave it): the chance that an answer of that kind is
     chosen, by the number of rollouts drawn, 0 ... n. Depends on the counts alone, which few tasks do not share."""
     n = silent + sum(m for m, _ in kinds)
+    if n > _MOST:
+        raise UserError(f"majority@K cannot be counted for more than {_MOST:,} rollouts of one task: evaluate runs of fewer")
     drawn = np.asarray([comb(n, k) for k in range(n + 1)], dtype=float)
-    if not np.isfinite(drawn).all():
-        raise ValueError(f"majority of {n} rollouts of one task: more than can be counted, take fewer")
     quiet = np.zeros((n + 1, 1))
     quiet[: silent + 1, 0] = [comb(silent, u) for u in range(silent + 1)]
     found: dict[tuple[int, int], Values] = {}

@@ -184,7 +184,8 @@ def group(cols: Columns, *, resamples: int = RESAMPLES, seed: int = 0) -> Group:
 
 
 def behaviour(cols: Columns) -> Behaviour:
-    """What these episodes did and what they cost."""
+    """What these episodes did and what they cost; turns, seconds and tokens are of those that are not masked."""
+    played = cols.where(cols.played)
     totals = cols.actions.sum(axis=0)
     valid = int(totals.sum())
     refused = cols.refused.sum(axis=0)
@@ -192,9 +193,9 @@ def behaviour(cols: Columns) -> Behaviour:
     return Behaviour(stops=_counts(cols.stop), labels=_counts(cols.label), errors=errors, paper_errors=paper_counts(errors),
                      actions={name: float(n / valid) if valid else 0.0 for name, n in zip(ACTIONS, totals, strict=True)},
                      action_count=valid, refused={name: int(n) for name, n in zip(REFUSALS, refused, strict=True)},
-                     turns=_quantity(cols.measure("turns")), seconds=_quantity(cols.measure("seconds")),
-                     completion_tokens=_quantity(cols.measure("completion_tokens")),
-                     context_tokens=_quantity(cols.measure("context_tokens")), time=_time(cols), loops=loop_cost(cols))
+                     turns=_quantity(played.measure("turns")), seconds=_quantity(played.measure("seconds")),
+                     completion_tokens=_quantity(played.measure("completion_tokens")),
+                     context_tokens=_quantity(played.measure("context_tokens")), time=_time(cols), loops=loop_cost(cols))
 
 
 def _split(cols: Columns, key: NDArray[np.str_]) -> Iterator[tuple[str, Columns]]:

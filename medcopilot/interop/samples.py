@@ -22,7 +22,7 @@ from medcopilot.evaluation.errors import error_class
 from medcopilot.interop.arena import labels
 from medcopilot.interop.model import chat_messages
 from medcopilot.interop.text import action_text, submission_text
-from medcopilot.trace import GradeRecord, Trace, Turn
+from medcopilot.trace import GradeRecord, Trace, Turn, used_tokens
 
 _LIMITS = {"turns": "turn", "context": "context", "loop": "custom"}
 """Our stop -> the name that Inspect has for such a limit."""
@@ -63,12 +63,12 @@ def _score(trace: Trace, name: str, grade: GradeRecord) -> Score:
 
 
 def _usage(trace: Trace) -> ModelUsage | None:
-    """Tokens read (as the policy's engine or endpoint counted them) and sampled; None where nobody counted."""
-    sampled = [turn.sampled_tokens for turn in trace.turns if turn.sampled_tokens is not None]
-    written = sum(sampled) if sampled else trace.completion_tokens
-    if written is None and trace.prompt_tokens is None:
+    """Tokens read (as the policy's engine or endpoint counted them) and sampled; None where either is unknown: Inspect has no word
+    for half of it."""
+    read, written = used_tokens([turn.sampled_tokens for turn in trace.turns], trace.prompt_tokens, trace.completion_tokens,
+                                trace.stop == "infrastructure")
+    if read is None or written is None:
         return None
-    read, written = trace.prompt_tokens or 0, written or 0
     return ModelUsage(input_tokens=read, output_tokens=written, total_tokens=read + written)
 
 

@@ -114,20 +114,22 @@ def _row(name: str, cols: Columns, rank: int, cost: float | None, resamples: int
         out_of_distribution_datasets=len(outside.datasets) if outside else 0,
         datasets={str(dataset): float((graded.strict[graded.dataset == dataset] == 1.0).mean())
                   for dataset in np.unique(graded.dataset)},
-        masked=int((~cols.graded).sum()), turns=_mean(cols.measure("turns")) or 0.0, seconds=_mean(cols.measure("seconds")) or 0.0,
-        tokens=_mean(cols.measure("completion_tokens")), cost=cost)
+        masked=int((~cols.graded).sum()), turns=_mean(cols, "turns") or 0.0, seconds=_mean(cols, "seconds") or 0.0,
+        tokens=_mean(cols, "completion_tokens"), cost=cost)
 
 
 def _dollars(whole: Columns, prices: Mapping[str, Price]) -> float | None:
     """What all episodes of a run cost; None where a price or a count is not known, or the run is of several policies."""
     policies = set(whole.policy.tolist())
     price = price_of(prices, *policies) if len(policies) == 1 else None
-    sampled, prompt = whole.measure("completion_tokens"), whole.measure("prompt_tokens")
-    return price.of(int(prompt.sum()), int(sampled.sum())) if price is not None and not np.isnan(sampled + prompt).any() else None
+    prompt, sampled = whole.total("prompt_tokens"), whole.total("completion_tokens")
+    return price.of(prompt, sampled) if price is not None and prompt is not None and sampled is not None else None
 
 
-def _mean(values: np.ndarray) -> float | None:
-    known = values[~np.isnan(values)]
+def _mean(cols: Columns, name: str) -> float | None:
+    """Of the episodes that are not masked."""
+    values = cols.measure(name)
+    known = values[cols.played & ~np.isnan(values)]
     return float(known.mean()) if len(known) else None
 
 

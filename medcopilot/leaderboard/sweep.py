@@ -7,7 +7,7 @@ Does not cover: entries at the same time (one engine has the machine).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +91,14 @@ def drift(config: SweepConfig, entry: Entry, recorded: Mapping[str, Any]) -> lis
     return sorted(name for name in now if now[name] != then[name])
 
 
-def estimates(config: SweepConfig, root: Path | None = None) -> dict[str, dict[str, Any]]:
-    """What each entry that is to be sampled will take (`medcopilot.rollout.estimate`)."""
-    return {entry.name: estimate(config.sampling(entry), root) for entry in config.entries if entry.policy}
+def estimates(config: SweepConfig, root: Path | None = None) -> Iterator[tuple[str, dict[str, Any] | UserError]]:
+    """What each entry that is to be sampled will take (`medcopilot.rollout.estimate`), or what is wrong with it."""
+    for entry in config.entries:
+        if entry.policy:
+            try:
+                yield entry.name, estimate(config.sampling(entry), root)
+            except UserError as error:
+                yield entry.name, error
 
 
 def sweep(config: SweepConfig, progress: Callable[[str], Progress], tell: Callable[[str], None],

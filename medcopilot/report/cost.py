@@ -27,7 +27,7 @@ class Cost(NamedTuple):
     dollars: float | None
     per_success: float | None
     seconds: float
-    """Of an episode, on average."""
+    """Of an episode that is not masked, on average."""
     wall: float | None
     """From the first start to the last end, pauses between sessions included."""
 
@@ -45,10 +45,15 @@ def costs(stages: Sequence[Stage], prices: Mapping[str, Price]) -> list[Cost]:
         timed = started > 0
         wall = float((started + seconds)[timed].max() - started[timed].min()) if timed.any() else None
         rows.append(Cost(stage.name, len(seconds), successes, prompt, sampled, dollars,
-                         dollars / successes if dollars is not None and successes else None, float(seconds.mean()), wall))
+                         dollars / successes if dollars is not None and successes else None, _mean(parts), wall))
     return rows
 
 
 def _total(parts: Sequence[Columns], name: str) -> int | None:
-    values = np.concatenate([part.measure(name) for part in parts])
-    return None if np.isnan(values).any() else int(values.sum())
+    totals = [part.total(name) for part in parts]
+    return None if None in totals else sum(count or 0 for count in totals)
+
+
+def _mean(parts: Sequence[Columns]) -> float:
+    seconds = np.concatenate([part.measure("seconds")[part.played] for part in parts])
+    return float(seconds.mean()) if len(seconds) else 0.0

@@ -71,7 +71,9 @@ def runs_figure(curves: Mapping[str, Curve], measure: str) -> Figure | None:
             lines.append(Line(name, [float(k) for k, _ in known], [item.value for _, item in known],
                               [item.ci_low for _, item in known], [item.ci_high for _, item in known], style))
     scheme = next(iter(curves.values())).scheme if curves else ""
+    at = {f"{curve.temperature:g}" for curve in curves.values()}
     way = "the greedy one and K − 1 drawn" if scheme == "greedy first" else "drawn"
+    way += f" at T = {min(at)}" if len(at) == 1 else ""
     return Figure(lines, f"K rollouts, {way}", True, f"{MEASURES[measure]} of all runs") if lines else None
 
 

@@ -90,9 +90,11 @@ def scaled_together(stages: list[Stage]) -> list[dict[str, Any]]:
     """Pass@K and Best@K of all runs in one picture each, where several have rollouts that are drawn in the same way."""
     pictures = []
     for scheme in ("greedy first", "exchangeable"):
-        curves = {stage.name: curve for stage in stages if stage.scaling for curve in stage.scaling.overall
-                  if curve.scheme == scheme}
-        some = f" (first {scaling.STYLES} runs)" if len(curves) > scaling.STYLES else ""
+        found = [(stage.name, curve) for stage in stages if stage.scaling for curve in stage.scaling.overall
+                 if curve.scheme == scheme]
+        several = len({curve.temperature for _, curve in found}) > 1
+        curves = {f"{name}, T = {curve.temperature:g}" if several else name: curve for name, curve in found}
+        some = f" (first {scaling.STYLES} curves)" if len(curves) > scaling.STYLES else ""
         for measure in ("pass_at_k", "best_at_k"):
             figure = scaling.runs_figure(curves, measure)
             if figure is not None and len(figure.lines) > 1:

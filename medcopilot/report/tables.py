@@ -96,11 +96,11 @@ def _difference(item: Estimate | None) -> str:
 
 
 def _gains(gains: Sequence[Gain]) -> Table:
-    table = _table("Differences over K (points, paired, 95 %)", ["rollouts", "K", "Pass@K", "Best@K", "majority@K", "tasks"])
+    table = _table("Differences over K (points, paired, 95 %)", ["rollouts", "T", "K", "Pass@K", "Best@K", "majority@K", "tasks"])
     for item in gains:
         if item.k in SHOWN:
-            table.add_row(item.scheme, str(item.k), _difference(item.pass_at_k), _difference(item.best_at_k),
-                          _difference(item.majority_at_k), str(item.tasks))
+            cells = (_difference(value) for value in (item.pass_at_k, item.best_at_k, item.majority_at_k))
+            table.add_row(item.scheme, f"{item.temperature:g}", str(item.k), *cells, str(item.tasks))
     return table
 
 

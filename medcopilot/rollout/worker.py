@@ -22,7 +22,7 @@ from medcopilot.rollout.engine import RolloutEngine
 from medcopilot.rollout.jobs import Job
 from medcopilot.rollout.settings import SampleConfig, build_all, policy_of
 from medcopilot.runs import RunFolder, ShardWriter
-from medcopilot.trace import Trace
+from medcopilot.trace import Trace, used_tokens
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,9 @@ class Played:
 
     @classmethod
     def of(cls, trace: Trace) -> Played:
-        sampled = [turn.sampled_tokens for turn in trace.turns if turn.sampled_tokens is not None]
-        completion = sum(sampled) if sampled else trace.completion_tokens
-        prompt = trace.prompt_tokens
-        if not trace.turns and trace.stop != "infrastructure":  # refused before the first reply: nothing was used
-            prompt, completion = prompt or 0, completion or 0
         masked = trace.stop == "infrastructure"
+        sampled = [turn.sampled_tokens for turn in trace.turns]
+        prompt, completion = used_tokens(sampled, trace.prompt_tokens, trace.completion_tokens, masked)
         return cls(trace.success, trace.graded, masked, prompt, completion, trace.error if masked else "")
 
 

@@ -52,6 +52,21 @@ def test_summary_in_the_terminal_is_plain_text_and_complete(two_runs):
     assert "…" not in text
 
 
+def test_a_run_that_cannot_be_written_is_read_all_the_same(two_runs, tmp_path):
+    (two_runs[0] / "summary.json").unlink()
+    (two_runs[0] / "summary.json").mkdir()
+    text = invoke(evaluate, *two_runs, "--json", tmp_path / "out.json")
+    assert "grpo − sft" in text.stdout
+    assert set(json.loads((tmp_path / "out.json").read_text())["runs"]) == {"sft", "grpo"}
+    assert "these numbers were not kept in its summary.json" in " ".join(text.output.split())
+
+
+@pytest.mark.parametrize("wrong", [("--seed", "-1"), ("--at", "nan", "--at", "2")])
+def test_numbers_that_are_none_are_refused(two_runs, wrong):
+    with pytest.raises((UserError, AssertionError), match=r"nan is no place on the training axis|Invalid value for '--seed'"):
+        invoke(evaluate, *two_runs, *wrong)
+
+
 def test_json_holds_every_number_and_each_run_keeps_its_own(two_runs, tmp_path):
     invoke(evaluate, *two_runs, "--json", tmp_path / "out.json")
     body = json.loads((tmp_path / "out.json").read_text())

@@ -111,6 +111,16 @@ def test_two_curves_are_compared_over_shared_tasks():
     assert (two.k, two.tasks, two.pass_at_k.value) == (2, 2, 0.5)
 
 
+def test_curves_of_other_temperatures_are_no_pair():
+    def run(*temperatures):
+        return columns([make_trace(sample > 0, task_id=task, sample=sample, temperature=value)
+                        for task in "ab" for sample, value in enumerate((0.0, *temperatures))])
+
+    assert scaling_gain(run(0.2), run(1.0)) == []
+    found = scaling_gain(run(0.2, 0.2, 1.0, 1.0), run(1.0, 1.0, 1.0))
+    assert {(item.scheme, item.temperature) for item in found} == {("greedy first", 1.0), ("exchangeable", 1.0)}
+
+
 def test_the_table_of_bootstraps_is_the_single_one_and_skips_what_is_unknown():
     rng = np.random.default_rng(0)
     values, clusters = rng.random((90, 2)), rng.integers(0, 20, 90)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
+from env.errors import UserError
 from medcopilot.evaluation.selection import SILENT, expected_best, expected_majority, expected_pass, expected_random
 
 
@@ -95,6 +96,12 @@ def test_choosing_never_beats_having_and_k_of_one_is_the_mean(case):
 def test_best_by_hand():
     # scores 3 > 2 > 1, the middle one is right: of the pairs {3,2}, {3,1}, {2,1} only the last is answered rightly
     assert expected_best([0, 1, 0], [3, 2, 1], [1, 2, 3]) == pytest.approx([1 / 3, 1 / 3, 0.0])
+
+
+def test_more_rollouts_than_can_be_counted_are_refused_in_words():
+    with pytest.raises(UserError, match="more than 1,000 rollouts"):
+        expected_majority([1, 0] * 550, [0, 1] * 550, [1])
+    assert expected_majority([1, 0] * 500, [0, 1] * 500, [1]) == pytest.approx(0.5)
 
 
 def test_majority_by_hand():

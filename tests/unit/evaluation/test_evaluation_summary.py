@@ -12,6 +12,7 @@ from medcopilot.evaluation.columns import columns
 from medcopilot.evaluation.records import wholeness
 from medcopilot.evaluation.summary import summarise
 from medcopilot.report.terminal import print_summaries
+from medcopilot.rollout.worker import Played
 from medcopilot.trace import GradeRecord, Tokens, Turn
 
 
@@ -106,8 +107,23 @@ def test_actions_refusals_and_time_split():
 def test_sampled_tokens_come_from_the_best_source_there_is():
     tokens = Tokens(ids=[1, 2, 3], mask=[0, 1, 1], logprobs=[0, -1, -1], versions=[-1, 0, 0])
     for fields, expected in (({"completion_tokens": 9, "tokens": tokens}, 9), ({"tokens": tokens}, 2),
-                             ({"tokens": None}, 12), ({"tokens": None, "turns": []}, None)):
+                             ({"tokens": None}, 12), ({"tokens": None, "turns": []}, 0),
+                             ({"tokens": None, "turns": [], "stop": "infrastructure"}, None)):
         assert summarise([make_trace(True, **fields)]).behaviour.completion_tokens.mean == expected
+
+
+def test_usage_that_one_turn_lacks_is_unknown_everywhere():
+    half = make_trace(True, tokens=None, turns=[Turn(reply="{}", sampled_tokens=100), Turn(reply="{}")])
+    assert summarise([half]).behaviour.completion_tokens.n == 0
+    assert columns([half]).total("completion_tokens") is None
+    assert Played.of(half).completion_tokens is None
+
+
+def test_masked_episodes_count_in_no_mean():
+    ten = [make_trace(True, turns=[Turn(reply="{}")] * 10, seconds=9.0) for _ in range(4)]
+    gone = [make_trace(None, turns=[], seconds=0.0, stop="infrastructure", submission=None, tokens=None) for _ in range(4)]
+    acts = summarise([*ten, *gone]).behaviour
+    assert (acts.turns.mean, acts.turns.n, acts.seconds.mean) == (10.0, 4, 9.0)
 
 
 def test_no_traces_give_an_empty_summary():

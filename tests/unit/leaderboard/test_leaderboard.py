@@ -22,7 +22,7 @@ from medcopilot.policies.expert import ExpertPolicy
 from medcopilot.prices import Price
 from medcopilot.report.format import percent
 from medcopilot.rollout.sample import run_record
-from medcopilot.rollout.settings import SampleConfig
+from medcopilot.rollout.settings import SampleConfig, check_config
 from medcopilot.runs import RunFolder
 from medcopilot.train.config import load_config
 
@@ -76,6 +76,9 @@ def test_cost_needs_a_price_and_every_count():
     prices = {"m": Price(input=10.0, output=100.0)}
     assert make_board({"a": columns(traces)}, prices=prices, resamples=200).rows[0].cost == pytest.approx(10 * 0.02)
     assert make_board({"a": columns(traces)}, resamples=200).rows[0].cost is None
+    used_nothing = [*traces, make_trace(False, policy="openai:m", tokens=None, turns=[], stop="context", submission=None),
+                    make_trace(None, policy="openai:m", tokens=None, turns=[], stop="infrastructure", submission=None)]
+    assert make_board({"a": columns(used_nothing)}, prices=prices, resamples=200).rows[0].cost == pytest.approx(10 * 0.02)
     unknown = [*traces, make_trace(True, policy="openai:m", tokens=None, prompt_tokens=None, completion_tokens=5)]
     assert make_board({"a": columns(unknown)}, prices=prices, resamples=200).rows[0].cost is None
 
@@ -166,6 +169,19 @@ def test_a_policy_that_is_not_there_is_told_of_before_the_others_play(tmp_path, 
     assert list(broken) == ["gone"]
     assert happened[0].startswith("gone: ")
     assert happened[1:] == ["expert", "last"]
+
+
+def test_an_entry_that_cannot_be_estimated_does_not_hide_the_others(tmp_path, monkeypatch, capsys):
+    expected = {"prompt_tokens": None, "sampled_tokens": 70.0, "seconds": 3.0, "usd": 0.42}
+    monkeypatch.setattr(module, "estimate", lambda config, root: check_config(config) or
+                        {"owed": 5, "episodes": 5, "expected": expected, "from_traces": 2})
+    a_sweep(tmp_path, SWEEP.replace('"openai:m@http://127.0.0.1:1/v1"', "runs/typo"))
+    with pytest.raises(SystemExit, match="1"):
+        command.run(tmp_path / "board.yaml", estimate=True)
+    said = capsys.readouterr()
+    words = "5 of 5 episodes owed; expected: prompt tokens unknown, 70 sampled tokens, 3 seconds, 0.42 US dollars"
+    assert said.out.splitlines() == [f"expert: {words}", f"last: {words}"]
+    assert "gone: policy 'runs/typo' is no expert" in " ".join((said.out + said.err).split())
 
 
 def test_an_unknown_setting_of_a_sweep_is_refused_with_the_nearest(tmp_path):

@@ -246,7 +246,7 @@ def test_runs_have_a_board_a_heat_map_and_folded_categories(page_of):
     board = text[text.index('id="board"'):text.index('id="headline"')]
     assert re.findall(r'<th scope="row"><bdi>(run \d)</bdi>', board) == ["run 2", "run 1", "run 0"]
     assert "3 pairs were compared" in board
-    assert 'aria-label="Pass@K of all runs, over K rollouts, drawn: run 0 from 0.0' in text
+    assert 'aria-label="Pass@K of all runs, over K rollouts, drawn at T = 0.6: run 0 from 0.0' in text
     assert "Pass@K, exchangeable<" in text
     assert 'id="warnings"' not in text, "the same tasks, temperature and protocol: nothing to warn of"
 
