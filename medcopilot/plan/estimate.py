@@ -52,6 +52,8 @@ class Plan(NamedTuple):
     """At full length that the engine's cache holds."""
     calibrated: bool
     spread: float
+    before: float = 0.0
+    """Of the hours, those before the first step."""
     commands: tuple[tuple[str, Plan], ...] = ()
     """Of self-improvement: its steps by their names. Hours are their sum, everything else is that of the heaviest."""
 
@@ -115,9 +117,9 @@ def plan(recipe: Recipe, hardware: Hardware, assumed: Assumptions = ASSUMED, *, 
                     f"least {-(-hardware.gpus // 2)} with --gpus {hardware.gpus}, or take --gpus {2 * apart}", *problems)
     if found.total > device.memory:
         problems = (f"needs {found.total / GIB:.1f} GiB of {device.memory / GIB:.1f} GiB on each GPU", *problems)
-    seconds, hours = _time(load, device, wrapper, world, apart, sequences, assumed, calibration, recipe.stage)
+    seconds, hours, before = _time(load, device, wrapper, world, apart, sequences, assumed, calibration, recipe.stage)
     return Plan(recipe, hardware, world, apart, load, found, device.memory, problems, seconds, load.steps, hours, sequences,
-                calibration is not None, 1.25 if calibration is not None else assumed.spread)
+                calibration is not None, 1.25 if calibration is not None else assumed.spread, before)
 
 
 def _with_engine(load: Workload, found: Parts, device: Gpu, wrapper: Wrapper, apart: int, assumed: Assumptions
@@ -147,8 +149,8 @@ def _with_engine(load: Workload, found: Parts, device: Gpu, wrapper: Wrapper, ap
 
 
 def _time(load: Workload, device: Gpu, wrapper: Wrapper, world: int, apart: int, sequences: float | None, assumed: Assumptions,
-          calibration: Calibration | None, stage: str) -> tuple[Seconds | None, float | None]:
-    """Of a step, and of the run in hours."""
+          calibration: Calibration | None, stage: str) -> tuple[Seconds | None, float | None, float]:
+    """Of a step, of the run in hours, and those of them before its first step, which the clock of `max_seconds` does not count."""
     engine, rollouts = load.engine, load.rollouts
     if engine is not None and rollouts is not None:
         if sequences is not None and engine.kind != "transformers":
@@ -159,7 +161,7 @@ def _time(load: Workload, device: Gpu, wrapper: Wrapper, world: int, apart: int,
                                          concurrency=rollouts.concurrency * world // apart)
         load = load._replace(engine=engine, rollouts=rollouts)
     if load.work is None:
-        return None, _sampling_hours(load, device, engine, assumed)
+        return None, _sampling_hours(load, device, engine, assumed), 0.0
     share = calibration.utilisation.get(stage) if calibration is not None else None
     if share is None:
         share = device.utilisation * (assumed.online if load.rollouts is not None else 1.0)
@@ -167,7 +169,8 @@ def _time(load: Workload, device: Gpu, wrapper: Wrapper, world: int, apart: int,
     hours = None if load.steps is None else load.steps * found.step / 3600
     if load.seconds is not None:
         hours = min(hours if hours is not None else load.seconds / 3600, load.seconds / 3600)
-    return found, hours
+    before = speed.evaluation(load, device.flops * share) / 3600
+    return found, hours if hours is None else hours + before, before
 
 
 def _sampling_hours(load: Workload, device: Gpu, engine: Engine | None, assumed: Assumptions) -> float | None:
