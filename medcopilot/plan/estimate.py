@@ -94,9 +94,9 @@ def plan(recipe: Recipe, hardware: Hardware, assumed: Assumptions = ASSUMED, *, 
 
         return improvement(recipe, hardware, assumed, calibration=calibration, model=model, rows=rows)
     if recipe.stage in SAMPLED:
-        unused, hardware = idle(hardware.gpus), Hardware(hardware.gpu, 1, "single")
+        asked, hardware = hardware.gpus, Hardware(hardware.gpu, 1, "single")
     else:
-        unused = ()
+        asked = 1
     device, wrapper = gpu(hardware.gpu), WRAPPERS[hardware.launch]
     servers = getattr(getattr(recipe.config, "engine", None), "servers", None)
     apart = len(servers.urls) if servers is not None else 0
@@ -105,12 +105,13 @@ def plan(recipe: Recipe, hardware: Hardware, assumed: Assumptions = ASSUMED, *, 
         raise UserError(f"{recipe.path}: engine.servers.urls names {apart} servers, each with a GPU of its own, and --gpus "
                         f"{hardware.gpus} leaves none to train on")
     load = workload(recipe, wrapper, world, assumed, model=model, rows=rows)
-    load = load._replace(notes=(*load.notes, *unused))
+    if load.engine is not None:
+        load = load._replace(notes=(*load.notes, *idle(asked)))
     found = memory.parts(load.roles, wrapper, world) if load.roles else Parts(*[0.0] * 7)
     if calibration is not None:
         found = found._replace(activations=found.activations * calibration.memory, working=found.working * calibration.memory)
     found, sequences, problems = _with_engine(load, found, device, wrapper, apart, assumed)
-    contexts = 2 if load.engine is not None and load.roles and not apart else 1
+    contexts = int(load.engine is not None and not apart) + bool(load.roles)
     found = found._replace(reserve=contexts * assumed.context + assumed.fragments * found.tensors)
     if 0 < apart < world:
         problems = (f"engine.servers.urls names {apart} servers for {world} ranks, and each rank needs one of its own: name at "
@@ -131,10 +132,10 @@ def _with_engine(load: Workload, found: Parts, device: Gpu, wrapper: Wrapper, ap
     weights = float(load.arch.parameters() * engine.weights)
     each = float(2 * load.arch.layers * load.arch.keys * engine.weights * engine.context)
     if engine.kind == "transformers":
-        own = not load.roles or wrapper in ("ZeRO-3", "FSDP2") or load.roles[0].numbers.trained == "lora"
+        own = wrapper in ("ZeRO-3", "FSDP2") or load.roles[0].numbers.trained == "lora"
         own = own or load.roles[0].numbers.weights != engine.weights
         cache = min(engine.slots, 128) * each
-        return found._replace(engine_weights=engine.copies * weights if own else 0.0, engine_cache=cache), float(engine.slots), ()
+        return found._replace(engine_weights=weights if own else 0.0, engine_cache=cache), float(engine.slots), ()
     share = engine.share * device.memory
     sequences = (share - weights - assumed.engine) / each
     problems = () if sequences >= 1 else (
