@@ -13,6 +13,8 @@ from pathlib import Path
 from env.errors import UserError
 
 FOLDERS = ("recipes", "accelerate_configs", "slurm")
+LOGS = "logs"
+"""Beside them: where job scripts write their output. Slurm makes no folder for it."""
 _MARK = "share/medcopilot/recipes/sft.py"
 
 

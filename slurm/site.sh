@@ -1,6 +1,8 @@
 # The one file that knows your site. Read it before submitting, in the checkout:
 #   source slurm/site.sh && sbatch slurm/train.sbatch grpo recipes/qwen2.5-7b/grpo.yaml
+# It also makes logs/, where Slurm writes a job's output: Slurm makes no folders, and without this one a job ends before its first line.
 # sbatch takes account, partition and limits from these variables; every job reads the file again on its nodes.
+mkdir -p logs
 : "${MEDCOPILOT_ENV:=$PWD/.venv}"           # Python environment, on a file system that all nodes see
 : "${MEDCOPILOT_SERVE_ENV:=$MEDCOPILOT_ENV}" # the one with vLLM, where it is another
 # export SBATCH_ACCOUNT=... SBATCH_PARTITION=... SBATCH_QOS=... SBATCH_TIMELIMIT=24:00:00

@@ -11,7 +11,8 @@ NAME = "recipes"
 
 
 def run(
-    out: Annotated[Path | None, typer.Option(help="copy recipes/, accelerate_configs/ and slurm/ into this folder")] = None,
+    out: Annotated[Path | None, typer.Option(help="copy recipes/, accelerate_configs/ and slurm/ into this folder, and make "
+                                                "logs/ for Slurm")] = None,
 ) -> None:
     """Where the training recipes lie, and with `--out .` a copy to change.
 
@@ -20,7 +21,7 @@ def run(
     import shutil
 
     from env.errors import UserError
-    from medcopilot.project import FOLDERS, shared
+    from medcopilot.project import FOLDERS, LOGS, shared
 
     place = shared()
     if out is None:
@@ -29,6 +30,7 @@ def run(
         return
     if taken := [name for name in FOLDERS if (out / name).exists()]:
         raise UserError(f"{out / taken[0]} is there already: name another folder with --out, or remove it")
+    (out / LOGS).mkdir(parents=True, exist_ok=True)  # first: where it cannot be, nothing is copied
     for name in FOLDERS:
         shutil.copytree(place / name, out / name, ignore=shutil.ignore_patterns("__pycache__"))
         print(out / name)

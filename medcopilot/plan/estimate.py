@@ -52,6 +52,8 @@ class Plan(NamedTuple):
     """At full length that the engine's cache holds."""
     calibrated: bool
     spread: float
+    before: float = 0.0
+    """Of the hours, those before the first step."""
     commands: tuple[tuple[str, Plan], ...] = ()
     """Of self-improvement: its steps by their names. Hours are their sum, everything else is that of the heaviest."""
 
@@ -92,9 +94,9 @@ def plan(recipe: Recipe, hardware: Hardware, assumed: Assumptions = ASSUMED, *, 
 
         return improvement(recipe, hardware, assumed, calibration=calibration, model=model, rows=rows)
     if recipe.stage in SAMPLED:
-        unused, hardware = idle(hardware.gpus), Hardware(hardware.gpu, 1, "single")
+        asked, hardware = hardware.gpus, Hardware(hardware.gpu, 1, "single")
     else:
-        unused = ()
+        asked = 1
     device, wrapper = gpu(hardware.gpu), WRAPPERS[hardware.launch]
     servers = getattr(getattr(recipe.config, "engine", None), "servers", None)
     apart = len(servers.urls) if servers is not None else 0
@@ -103,21 +105,22 @@ def plan(recipe: Recipe, hardware: Hardware, assumed: Assumptions = ASSUMED, *, 
         raise UserError(f"{recipe.path}: engine.servers.urls names {apart} servers, each with a GPU of its own, and --gpus "
                         f"{hardware.gpus} leaves none to train on")
     load = workload(recipe, wrapper, world, assumed, model=model, rows=rows)
-    load = load._replace(notes=(*load.notes, *unused))
+    if load.engine is not None:
+        load = load._replace(notes=(*load.notes, *idle(asked)))
     found = memory.parts(load.roles, wrapper, world) if load.roles else Parts(*[0.0] * 7)
     if calibration is not None:
         found = found._replace(activations=found.activations * calibration.memory, working=found.working * calibration.memory)
     found, sequences, problems = _with_engine(load, found, device, wrapper, apart, assumed)
-    contexts = 2 if load.engine is not None and load.roles and not apart else 1
+    contexts = int(load.engine is not None and not apart) + bool(load.roles)
     found = found._replace(reserve=contexts * assumed.context + assumed.fragments * found.tensors)
     if 0 < apart < world:
         problems = (f"engine.servers.urls names {apart} servers for {world} ranks, and each rank needs one of its own: name at "
                     f"least {-(-hardware.gpus // 2)} with --gpus {hardware.gpus}, or take --gpus {2 * apart}", *problems)
     if found.total > device.memory:
         problems = (f"needs {found.total / GIB:.1f} GiB of {device.memory / GIB:.1f} GiB on each GPU", *problems)
-    seconds, hours = _time(load, device, wrapper, world, apart, sequences, assumed, calibration, recipe.stage)
+    seconds, hours, before = _time(load, device, wrapper, world, apart, sequences, assumed, calibration, recipe.stage)
     return Plan(recipe, hardware, world, apart, load, found, device.memory, problems, seconds, load.steps, hours, sequences,
-                calibration is not None, 1.25 if calibration is not None else assumed.spread)
+                calibration is not None, 1.25 if calibration is not None else assumed.spread, before)
 
 
 def _with_engine(load: Workload, found: Parts, device: Gpu, wrapper: Wrapper, apart: int, assumed: Assumptions
@@ -129,10 +132,10 @@ def _with_engine(load: Workload, found: Parts, device: Gpu, wrapper: Wrapper, ap
     weights = float(load.arch.parameters() * engine.weights)
     each = float(2 * load.arch.layers * load.arch.keys * engine.weights * engine.context)
     if engine.kind == "transformers":
-        own = not load.roles or wrapper in ("ZeRO-3", "FSDP2") or load.roles[0].numbers.trained == "lora"
+        own = wrapper in ("ZeRO-3", "FSDP2") or load.roles[0].numbers.trained == "lora"
         own = own or load.roles[0].numbers.weights != engine.weights
         cache = min(engine.slots, 128) * each
-        return found._replace(engine_weights=engine.copies * weights if own else 0.0, engine_cache=cache), float(engine.slots), ()
+        return found._replace(engine_weights=weights if own else 0.0, engine_cache=cache), float(engine.slots), ()
     share = engine.share * device.memory
     sequences = (share - weights - assumed.engine) / each
     problems = () if sequences >= 1 else (
@@ -147,8 +150,8 @@ def _with_engine(load: Workload, found: Parts, device: Gpu, wrapper: Wrapper, ap
 
 
 def _time(load: Workload, device: Gpu, wrapper: Wrapper, world: int, apart: int, sequences: float | None, assumed: Assumptions,
-          calibration: Calibration | None, stage: str) -> tuple[Seconds | None, float | None]:
-    """Of a step, and of the run in hours."""
+          calibration: Calibration | None, stage: str) -> tuple[Seconds | None, float | None, float]:
+    """Of a step, of the run in hours, and those of them before its first step, which the clock of `max_seconds` does not count."""
     engine, rollouts = load.engine, load.rollouts
     if engine is not None and rollouts is not None:
         if sequences is not None and engine.kind != "transformers":
@@ -159,7 +162,7 @@ def _time(load: Workload, device: Gpu, wrapper: Wrapper, world: int, apart: int,
                                          concurrency=rollouts.concurrency * world // apart)
         load = load._replace(engine=engine, rollouts=rollouts)
     if load.work is None:
-        return None, _sampling_hours(load, device, engine, assumed)
+        return None, _sampling_hours(load, device, engine, assumed), 0.0
     share = calibration.utilisation.get(stage) if calibration is not None else None
     if share is None:
         share = device.utilisation * (assumed.online if load.rollouts is not None else 1.0)
@@ -167,7 +170,8 @@ def _time(load: Workload, device: Gpu, wrapper: Wrapper, world: int, apart: int,
     hours = None if load.steps is None else load.steps * found.step / 3600
     if load.seconds is not None:
         hours = min(hours if hours is not None else load.seconds / 3600, load.seconds / 3600)
-    return found, hours
+    before = speed.evaluation(load, device.flops * share) / 3600
+    return found, hours if hours is None else hours + before, before
 
 
 def _sampling_hours(load: Workload, device: Gpu, engine: Engine | None, assumed: Assumptions) -> float | None:

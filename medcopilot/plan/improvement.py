@@ -119,7 +119,7 @@ def _whole(recipe: Recipe, hardware: Hardware, found: list[tuple[str, Plan]], no
     problems = dict.fromkeys(f"{_kind(name)}: {problem}" for name, one in found for problem in one.problems)
     return heaviest._replace(
         recipe=recipe, hardware=hardware, load=heaviest.load._replace(notes=tuple(said)), problems=tuple(problems), seconds=None,
-        steps=None, hours=math.fsum(hours) if len(hours) == len(found) else None,
+        steps=None, before=0.0, hours=math.fsum(hours) if len(hours) == len(found) else None,
         calibrated=all(one.calibrated for _, one in found), spread=max(one.spread for _, one in found), commands=tuple(found))
 
 

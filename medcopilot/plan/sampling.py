@@ -2,7 +2,8 @@
 
 Promises: one engine on one GPU, with the share of its memory that vLLM takes by itself, because that is what `medcopilot sample`
 starts, whatever else the machine has (`idle` says so). Processes of joblib or Ray (`workers`) each load an engine of their own, and
-nobody gives them a GPU of their own: a plan with several vLLM engines on the GPU is one that does not fit.
+nobody gives them a GPU of their own: a plan with several vLLM engines on the GPU is one that does not fit. A folder without `vllm:`
+is played by transformers on the CPU: its plan has neither a GPU's memory nor hours, and says how a GPU would play it.
 Does not cover: endpoints and servers (`openai:`, `served:`), whose memory is not ours: the plan says so.
 """
 
@@ -24,6 +25,9 @@ SHARE = 0.9
 """vLLM's own default of `gpu_memory_utilization`."""
 ELSEWHERE = ("openai:", "served:")
 """What policies begin with that play on servers."""
+ON_CPU = ("sampling: a folder without `vllm:` is played by transformers on the CPU, in float32: it uses no GPU, and its hours are "
+          "not planned; for an engine on the GPU write vllm:FOLDER")
+"""What is said where a policy is a folder alone."""
 
 
 def idle(gpus: int) -> tuple[str, ...]:
@@ -41,7 +45,7 @@ def _configs(recipe: Recipe) -> list[Any]:
 
 
 def sampling_workload(recipe: Recipe, assumed: Assumptions, model: str | None) -> Workload:
-    """Episodes of all entries by the first model that is not an endpoint.
+    """Episodes of all entries that vLLM plays, by the first model of them; without any, what is there plays on the CPU.
 
     Raises:
         UserError: no entry samples a model of ours.
@@ -51,16 +55,21 @@ def sampling_workload(recipe: Recipe, assumed: Assumptions, model: str | None) -
     if not ours:
         raise UserError(f"{recipe.path}: only servers, endpoints and the scripted expert play here: there is nothing to plan for a "
                         "GPU")
+    quick = [config for config in ours if config.policy.startswith("vllm:")]
+    notes = (ON_CPU,) if len(quick) < len(ours) else ()
+    ours = quick or ours
     first = ours[0]
     name = model or first.policy.removeprefix("vllm:").removeprefix("transformers:")
     arch = _shape(recipe, name) if model is None else _shape(recipe._replace(shape=None), name)
     lengths = lengths_of(recipe, arch, assumed)
     episodes = sum(len(config.datasets) * (config.tasks_per_dataset or TASKS) * config.samples for config in ours)
+    if not quick:
+        return Workload(arch, name, [], None, 1.0, first.max_seconds, lengths._replace(rows=episodes),
+                        context=min(CONTEXT, arch.context), notes=notes)
     copies = 1 if first.backend == "local" else first.workers
-    engine = Engine("vllm" if first.policy.startswith("vllm:") else "transformers", SHARE, min(CONTEXT, arch.context),
-                    first.concurrency, 2, copies)
+    engine = Engine("vllm", SHARE, min(CONTEXT, arch.context), first.concurrency, 2, copies)
     return Workload(arch, name, [], None, 1.0, first.max_seconds, lengths._replace(rows=episodes), engine,
-                    Rollouts(episodes, 1, first.concurrency, False), engine.context)
+                    Rollouts(episodes, 1, first.concurrency, False), engine.context, notes)
 
 
 def _shape(recipe: Recipe, name: str) -> Architecture:

@@ -35,6 +35,7 @@ def document(found: Plan, assumed: Assumptions, offers: Sequence[Suggestion] = (
         "steps": found.steps,
         "seconds_per_step": {**found.seconds._asdict(), "step": found.seconds.step} if found.seconds else None,
         "hours": found.hours, "hours_range": [found.hours / found.spread, found.hours * found.spread] if found.hours else None,
+        "hours_before_first_step": found.before,
         "engine_sequences": found.sequences, "lengths": load.lengths._asdict(), "calibrated": found.calibrated,
         "assumptions": assumed._asdict(), "notes": list(load.notes),
         "commands": [{"name": name, "stage": one.recipe.stage, "model": one.load.model, "hardware": one.hardware._asdict(),
@@ -117,7 +118,8 @@ def _lines(found: Plan, assumed: Assumptions) -> list[str]:
         lines.append(f"step: {one.step:.1f} s ({', '.join(parts)})")
     if found.hours is not None:
         steps = f"{found.steps:,.0f} steps, " if found.seconds is not None and found.steps is not None else ""
-        lines.append(f"time: {steps}{found.hours:.1f} hours ({hours_text(found)})")
+        first = f", {found.before:.2g} of them before the first step" if found.before else ""
+        lines.append(f"time: {steps}{found.hours:.1f} hours ({hours_text(found)}){first}")
     if load.rollouts is not None and found.sequences is not None:
         lines.append(f"engine: room for {int(found.sequences)} sequences of {load.engine.context if load.engine else 0:,} tokens")
     if load.lengths.source == "assumed":

@@ -58,6 +58,13 @@ def update_flops(roles: list[Role], work: Work) -> tuple[float, float]:
     return learnt, sum(passes) / work.passes
 
 
+def evaluation(load: Workload, rate: float) -> float:
+    """Seconds of the pass without gradients before the first step; 0: there is none."""
+    if load.before is None:
+        return 0.0
+    return shape_of(load.roles[0]).forward(load.before.tokens, load.before.scored, load.before.squares) / rate
+
+
 def traffic(roles: list[Role], wrapper: Wrapper, world: int, micro_batches: int) -> float:
     """Bytes that one GPU sends in a step: all-gathers of weights, reductions of gradients."""
     if world == 1:

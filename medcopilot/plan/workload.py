@@ -75,6 +75,8 @@ class Workload(NamedTuple):
     context: int = 0
     """Longest row in tokens."""
     notes: tuple[str, ...] = ()
+    before: Work | None = None
+    """One GPU's share of what the policy evaluates once, before the first step."""
 
 
 def _numbers(config: Any, family: str, wrapper: Wrapper, lora: Any, packed: bool, cuda: bool) -> Numbers:
@@ -143,9 +145,15 @@ def _on_rows(recipe: Recipe, arch: Architecture, name: str, wrapper: Wrapper, wo
     ours = chunk_rows(arch.vocabulary, cuda) if not cuda else None
     quantized = bool(config.model.lora and config.model.lora.quantize)
     role = Role("policy", arch, numbers, config.optimizer.name, quantized, largest, ours)
-    notes = ("reference sums are computed once before training, by the same model",) if recipe.stage == "dpo" else ()
+    notes: tuple[str, ...] = ()
+    before = None
+    if recipe.stage == "dpo":
+        sides = 2 * lengths.rows / world
+        before = Work(sides * mean, sides * mean * lengths.scored, sides * lengths.square(longest), 0)
+        notes = ("reference sums of all pairs are computed once before training, by the same model: the hours count them, also "
+                 "where the run's cache has them",)
     return Workload(arch, name, [role], work, steps, config.max_seconds, lengths, context=longest,
-                    notes=(*notes, *_rounding([role], wrapper)))
+                    notes=(*notes, *_rounding([role], wrapper)), before=before)
 
 
 def _online(recipe: Recipe, arch: Architecture, name: str, wrapper: Wrapper, world: int, lengths: Lengths, cuda: bool) -> Workload:

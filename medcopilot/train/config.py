@@ -95,7 +95,8 @@ class StageConfig(Config):
     rank_seconds: float = Field(1800.0, gt=0)
     """Of several processes, how long one waits for another before the job ends."""
     grace_seconds: float = Field(300.0, gt=0)
-    """After SIGTERM: how long the step under way and the saving of its state may take before the process ends without."""
+    """After SIGTERM: how long the step under way and the saving of its state may take before the process ends without.
+    A Slurm job's `--signal` must come two minutes earlier (`slurm/train.sbatch`)."""
     tracking: TrackingConfig = TrackingConfig()
     prepare: Prepare | None = None
     """Inputs that lie in the demo's folder are made when they are missing; None: what is missing is an error."""

@@ -84,6 +84,7 @@ def test_the_version_is_an_option():
 def test_recipes_are_copied_once(tmp_path):
     assert CliRunner().invoke(app, ["recipes", "--out", str(tmp_path)]).exit_code == 0
     assert (tmp_path / "recipes/nano/sft.yaml").read_bytes() == (ROOT / "recipes/nano/sft.yaml").read_bytes()
+    assert (tmp_path / "logs").is_dir()  # of job scripts: Slurm does not make it
     again = CliRunner().invoke(app, ["recipes", "--out", str(tmp_path)])
     assert isinstance(again.exception, UserError)
     assert "is there already" in str(again.exception)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -149,3 +150,67 @@ def test_a_recipe_whose_header_names_no_file_is_refused(tmp_path: Path) -> None:
     path.write_text("# accelerate launch --config_file accelerate_configs/mine.yaml recipes/sft.py\nrun: x\n")
     with pytest.raises(UserError, match="name another in ACCELERATE"):
         configuration(path, 1)
+
+
+@pytest.fixture
+def headers(repository: Path) -> dict[str, str]:
+    """The text of every job script."""
+    return {path.stem: path.read_text() for path in sorted((repository / "slurm").glob("*.sbatch"))}
+
+
+def test_what_is_sourced_before_sbatch_makes_the_folder_of_the_output(repository: Path, tmp_path: Path, headers) -> None:
+    """Slurm makes no folders, and a job whose output has no place ends before its first line."""
+    (tmp_path / "slurm").symlink_to(repository / "slurm")
+    for _ in range(2):
+        subprocess.run(["bash", "-euc", "source slurm/site.sh"], cwd=tmp_path, check=True)
+    places = {re.search(r"^#SBATCH --output=(.+)/", text, re.MULTILINE)[1] for text in headers.values()}
+    assert places == {"logs"}
+    assert (tmp_path / "logs").is_dir()
+
+
+def test_a_job_is_told_before_the_grace_of_its_ranks_would_end_at_the_limit(repository: Path, headers) -> None:
+    """After the ranks the launcher ends, and the job asks to be put back into the queue: all of it within the limit."""
+    from medcopilot.train.config import StageConfig
+    from medcopilot.train.slurm import SLACK_SECONDS
+
+    margin = SLACK_SECONDS + 60
+    told = int(re.search(r"^#SBATCH --signal=B:TERM@(\d+)$", headers["train"], re.MULTILINE)[1])
+    assert told >= StageConfig.model_fields["grace_seconds"].default + margin
+    for text in (headers["train"], (repository / "docs/tutorials/cluster.md").read_text()):
+        longer = re.search(r"--signal=B:TERM@(\d+) slurm/train.sbatch grpo \S+\s+grace_seconds=(\d+)", text)
+        assert int(longer[1]) >= int(longer[2]) + margin
+
+
+def test_jobs_that_sample_name_an_engine_that_uses_their_gpu(repository: Path, headers) -> None:
+    """A folder alone is played by transformers on the CPU."""
+    named = r"(?:sample\.sbatch|eval\.sbatch --checkpoint) (\S*CHECKPOINT)"
+    found = [word for text in (headers["sample"], headers["eval"], (repository / "docs/tutorials/cluster.md").read_text())
+             for word in re.findall(named, text)]
+    assert found == ["vllm:CHECKPOINT"] * 6  # two headers with their usage, and the tutorial's two lines
+
+
+@pytest.mark.parametrize(("script", "words"), [
+    ("sample", ["vllm:start", "--dataset", "medcalcbench", "--out", "runs/wide", "--samples", "16"]),
+    ("eval", ["--checkpoint", "vllm:start", "--dataset", "medcalcbench", "--json", "eval.json"])])
+def test_the_command_of_a_job_that_samples_is_taken(job: dict[str, str], tmp_path: Path, monkeypatch, script, words) -> None:
+    """What the job hands to srun reaches the engine: vLLM, with the folder that was named."""
+    from medcopilot.cli.main import app
+    from medcopilot.rollout import sample
+
+    start = tmp_path / "start"
+    start.mkdir()
+    command = f"timeout --foreground 60 bash slurm/{script}.sbatch {' '.join(words)}; kill -- -$$"
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, env=job, capture_output=True, timeout=120, check=False,
+                   start_new_session=True)
+    handed = json.loads((tmp_path / "trained").read_text())
+    asked: list[str] = []
+
+    def play(config, *_: object, **__: object) -> Path:
+        sample.check_config(config)
+        asked.append(config.policy)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sample, "sample_run", play)
+    monkeypatch.chdir(tmp_path)
+    CliRunner().invoke(app, handed[handed.index("medcopilot") + 1:])
+    assert asked == ["vllm:start"]

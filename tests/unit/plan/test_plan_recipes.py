@@ -13,6 +13,7 @@ from medcopilot.improve import main as improve_main
 from medcopilot.plan.assumptions import Assumptions
 from medcopilot.plan.estimate import Hardware, hardware_of, plan
 from medcopilot.plan.recipe import IMPROVE, SAMPLED, STAGES, TRAINED, class_of, read_recipe, stage_of
+from medcopilot.plan.sampling import ON_CPU
 from medcopilot.plan.search import suggestions
 from medcopilot.plan.show import hours_text, tell
 from medcopilot.train.recipe import run_recipe
@@ -124,8 +125,33 @@ def test_sampling_has_one_gpu_whatever_there_is(path: Path) -> None:
     recipe = read_recipe(path)
     one, eight = (plan(recipe, hardware_of(recipe, "h100", gpus)) for gpus in (1, 8))
     assert (eight.hours, eight.parts, eight.hardware) == (one.hours, one.parts, Hardware("h100", 1, "single"))
+    if path.parent.name == "nano":  # folders, which transformers plays on the CPU
+        assert one.load.notes == eight.load.notes == (ON_CPU,)
+        return
     assert one.load.notes == ()
     assert "the other 7 stay idle" in eight.load.notes[0]
+
+
+def test_a_folder_alone_is_played_on_the_cpu_and_takes_no_gpu() -> None:
+    path = SEVEN / "sample.yaml"
+    bare = plan(recipe := read_recipe(path, ["policy=runs/qwen2.5-7b/checkpoints/sft"]), hardware_of(recipe))
+    quick = plan(recipe := read_recipe(path), hardware_of(recipe))
+    assert bare.load.notes == (ON_CPU,)
+    assert "write vllm:FOLDER" in ON_CPU
+    assert (bare.parts.total, bare.hours, bare.sequences) == (0.0, None, None)
+    assert (bare.load.model, bare.load.lengths.rows) == (quick.load.model, quick.load.lengths.rows)
+    assert quick.parts.total > 0
+    assert quick.hours is not None
+
+
+def test_a_leaderboard_is_planned_for_the_entries_that_vllm_plays() -> None:
+    path = ROOT / "recipes" / "nano" / "leaderboard.yaml"
+    entries = "entries=[{name: a, policy: runs/demo/checkpoints/sft}, {name: b, policy: 'vllm:runs/demo/checkpoints/dpo'}]"
+    both, all_slow = (plan(recipe := read_recipe(path, changes), hardware_of(recipe)) for changes in ([entries], []))
+    assert both.load.notes == (ON_CPU,)
+    assert both.load.model == "runs/demo/checkpoints/dpo"
+    assert both.load.lengths.rows == pytest.approx(all_slow.load.lengths.rows / 3)  # of three folders
+    assert both.hours is not None
 
 
 def test_workers_with_an_engine_each_do_not_share_a_gpu() -> None:

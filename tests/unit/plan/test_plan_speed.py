@@ -74,6 +74,25 @@ def test_one_step_ahead_hides_the_shorter_of_the_two() -> None:
     assert after.step == pytest.approx(after.update + after.evaluate + after.generate)
 
 
+def test_the_hours_of_dpo_hold_one_forward_pass_over_both_sides_of_every_pair() -> None:
+    recipe = read_recipe(RECIPES / "qwen2.5-7b" / "dpo.yaml")
+    found, short = (plan(read_recipe(recipe.path, changes), Hardware("h100", 8, "zero3"), rows=4000)
+                    for changes in ((), ("max_steps=1",)))
+    pairs = 2 * 4000 / 8
+    mean = min(found.load.lengths.mean, 8192)
+    flops = (2 * SEVEN.linear + 2 * SEVEN.embedding * found.load.lengths.scored) * pairs * mean
+    flops += 4 * SEVEN.layers * SEVEN.queries * pairs * found.load.lengths.square(8192)
+    gpu = GPUS["h100"]
+    assert found.before == pytest.approx(flops / (gpu.flops * gpu.utilisation) / 3600)
+    assert found.hours == pytest.approx(found.steps * found.seconds.step / 3600 + found.before)
+    assert found.before > 0.2 * (found.hours - found.before)
+    assert short.before == found.before  # of all pairs, however few are trained on
+    assert "the hours count them" in " ".join(found.load.notes)
+    clock = plan(read_recipe(recipe.path, ["max_seconds=36"]), Hardware("h100", 8, "zero3"), rows=4000)
+    assert clock.hours == pytest.approx(0.01 + found.before)  # the clock begins with the first step
+    assert plan(read_recipe(RECIPES / "qwen2.5-7b" / "sft.yaml"), Hardware("h100", 8, "zero3")).before == 0
+
+
 def test_bare_bfloat16_weights_are_warned_of() -> None:
     recipe = read_recipe(RECIPES / "qwen2.5-7b" / "sft.yaml")
     bare, kept = (plan(recipe, Hardware("h200", 8, launch)).load.notes for launch in ("ddp", "zero3"))
