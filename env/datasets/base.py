@@ -1,8 +1,8 @@
 """What a dataset is, and the folder that building one leaves behind.
 
 Promises: a built folder is complete or absent (built beside, then renamed); views and keys lie in separate files, the keys
-readable by their owner only; `manifest.json` holds seed, counts, digests and licence. Building the same request again
-returns the folder that is there.
+readable by their owner only; `manifest.json` holds seed, counts, licence and the digest of every file. Building the same request
+again returns the folder that is there.
 
     <root>/<dataset>/<origin>/{manifest.json, train.views.jsonl, train.keys.jsonl, test.views.jsonl, test.keys.jsonl, *.sqlite}
 """
@@ -174,7 +174,7 @@ class Dataset(ABC):
         try:
             make = self.synthesize if request.source is None else self.adapt
             counts, licences = _write_tasks(make(request, partial, progress), partial)
-            files = sorted(p.name for p in partial.iterdir() if p.is_file())
+            files = sorted(p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
             manifest = {"dataset": self.name, "request": request.model_dump(mode="json"), "counts": counts,
                         "licence": _joined(licences), "reference": self.reference,
                         "packages": list(self.packages),

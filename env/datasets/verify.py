@@ -62,7 +62,7 @@ def verify_built(folder: Path, progress: Callable[[str], None] = lambda _: None)
             continue
         if found != count:
             problems.append(f"{folder}: {found:,} {split} tasks, and the manifest has {count:,}: delete the folder and build again")
-    present = {path.name for path in folder.iterdir() if path.is_file()}
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     return Verified(folder, len(files), tuple(sorted(present - set(files) - {"manifest.json"})), tuple(problems))
 
 

@@ -2,8 +2,9 @@
 
 Promises: every row's licence tag is read from the files themselves, never from a card, and goes through the gate; the folder
 appears whole or not at all. A folder with a README.md is taken as it is, but for paths in the cards of exported rows; rows of
-`medcopilot export` and task sets get a card. Files whose rows cannot be read for their tags are refused, not sent along.
-Does not cover: rows in other forms than JSON lines and Parquet; what somebody writes into a README.md.
+`medcopilot export` and task sets get a card. Files whose rows cannot be read for their tags are refused, not sent along; of a task
+set, where the tasks carry the tags of their databases and tables, so is every file that is not as it was built.
+Does not cover: rows in other forms than JSON lines and Parquet; what somebody writes into a README.md, or a manifest written anew.
 """
 
 from __future__ import annotations
@@ -133,19 +134,61 @@ def _exported(folder: Path, path: Path, tags: Tags, name: str, licence: str | No
 
 
 def _task_tags(path: Path) -> Tags:
-    """A built task set that was generated, not taken from a source."""
+    """The tags of all tasks of a built set, which have passed the gate; it was generated, not taken from a source."""
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        request, counts = manifest["request"], manifest["counts"]
-        tags: Tags = Counter({(str(manifest["dataset"]), str(manifest.get("licence") or "")): sum(counts.values())})
+        built, said, source = dict(manifest["files"]), str(manifest.get("licence") or ""), manifest["request"].get("source")
+        dataset, halves = str(manifest["dataset"]), [(split, half) for split in manifest["counts"] for half in ("views", "keys")]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path / MANIFEST}: not the manifest of a built task set: build it again with `medcopilot data build`"
                         ) from None
-    if request.get("source"):
+    if source:
         raise UserError(f"{path}: these tasks were made from a real source's own files: publish the code that builds them, not the "
                         "tasks; only synthetic twins are published")
-    allow_rows(path, tags, file_digest(path / MANIFEST)[:16])
+    tags: Tags = Counter()
+    others: set[tuple[str, str]] = set()
+    for split, half in halves:
+        file = path / f"{split}.{half}.jsonl"
+        for row in iter_jsonl(file) if file.is_file() else ():
+            if half == "views":
+                tags[_task_tag(row, dataset)] += 1
+            elif any(row.get(key) for key in _LICENCE):  # the tag of a task is its view's; a key has none of its own
+                others.add(_task_tag(row, dataset))
+    if said != " AND ".join(sorted({licence for _, licence in tags})):
+        others.add((dataset, said))
+    if not tags:
+        raise UserError(f"{path}: there are no tasks in it: build it again with `medcopilot data build`")
+    allow_rows(path, {*tags, *others}, file_digest(path / MANIFEST)[:16])
+    _as_built(path, built)
     return tags
+
+
+def _task_tag(row: Mapping[str, Any], dataset: str) -> tuple[str, str]:
+    """(dataset, licence) of one line of views or keys."""
+    view = row.get("view")
+    own = view.get("dataset") if isinstance(view, Mapping) else None
+    return str(own or dataset), str(next((row[key] for key in _LICENCE if row.get(key)), ""))
+
+
+def _as_built(path: Path, built: Mapping[str, str]) -> None:
+    """Refuse a task set that is not, file for file, what was built: nothing says what the rows of another file are.
+
+    Raises:
+        UserError: a file was added, changed or lost.
+    """
+    for file in files_of(path):
+        name = file.relative_to(path).as_posix()
+        if name == MANIFEST:
+            continue
+        if name not in built:
+            raise UserError(f"{file}: not one of the files that were built, so nothing says under what licence its rows are: take "
+                            "it out, or build the tasks again")
+        if file_digest(file) != built[name]:
+            raise UserError(f"{file}: not the file that was built, so nothing says under what licence its rows are: delete the "
+                            "folder and build the tasks again")
+    lost = [name for name in built if not (path / name).is_file()]
+    if lost:
+        raise UserError(f"{path / lost[0]}: it was built and is not there any more: delete the folder and build the tasks again")
 
 
 def _tasks(folder: Path, path: Path, tags: Tags, name: str, licence: str | None) -> None:

@@ -2,7 +2,8 @@
 
 Promises: `load_source` gives the model as it was trained (with its adapter applied, not merged), tokenizer, record, recipe and
 origin; `merged` puts the adapter into the weights and keeps their type. An adapter is put only onto the parent that it was trained
-on; weights that do not fit their model are an error, never left out.
+on, as far as the records know it, and what that parent's own record says of it counts too; weights that do not fit their model are
+an error, never left out.
 Does not cover: adapters on 4-bit parents other than by their parent as it was stored (`train.adapters`).
 """
 
@@ -23,7 +24,7 @@ from medcopilot.publish.shards import Form, form_of, read_weights, state_digest
 from medcopilot.train.adapter_switch import adapted_layers
 from medcopilot.train.adapters import ADAPTER, lora_config
 from medcopilot.train.loop import STATE
-from medcopilot.train.model import CheckpointMeta, checkpoint_digest, load_checkpoint, new_nano, read_meta
+from medcopilot.train.model import META, CheckpointMeta, checkpoint_digest, load_checkpoint, new_nano, read_meta
 from medcopilot.train.provenance import FILE, RECIPE, Provenance, own_record, read_provenance, trace_back
 from medcopilot.train.settings import ModelConfig
 from medcopilot.train.tokenizer import load_tokenizer
@@ -73,7 +74,10 @@ def origin(folder: Path, base: str | None = None) -> tuple[Provenance | None, st
     """What the weights in a folder lead back to, and their digest, without loading them.
 
     Args:
-        base: the parent of an adapter that has no record of its own.
+        base: for an adapter: folder or hub name of its parent, in place of what its configuration says.
+
+    Raises:
+        UserError: the parent is not the one that the adapter was trained on.
     """
     form = form_of(folder)
     if form == "checkpoint" and not (folder / STATE).is_file():
@@ -81,10 +85,57 @@ def origin(folder: Path, base: str | None = None) -> tuple[Provenance | None, st
     record = read_provenance(folder) or read_provenance(folder.parent)
     if record is not None and record.checkpoint:  # of a finished checkpoint: not of what lies beside it
         record = None
-    if record is None and form == "adapter":
-        parent = trace_back(folder.name, 0, {}, [("policy", base or _adapter_parent(folder))])
-        record = parent.model_copy(update={"unknown": (*parent.unknown, f"the rows of the adapter {folder.name} are not recorded")})
+    recipe = _recipe(folder)
+    if form == "adapter":
+        place = _parent(folder, recipe, base)
+        record = _on_unrecorded(folder, place) if record is None else _on_parent(record, folder, place)
+    elif record is not None and _model_part(recipe).get("lora") and _model_part(recipe).get("checkpoint"):
+        record = _on_parent(record, folder, str(_model_part(recipe)["checkpoint"]))
     return record, state_digest(folder)
+
+
+def _on_unrecorded(folder: Path, parent: str) -> Provenance:
+    """What an adapter without a record leads back to: its parent, and rows that nobody knows."""
+    before = trace_back(folder.name, 0, {}, [("policy", parent)])
+    return before.model_copy(update={"unknown": (*before.unknown, f"the rows of the adapter {folder.name} are not recorded")})
+
+
+def _on_parent(record: Provenance, folder: Path, parent: str) -> Provenance:
+    """An adapter's record together with that of the parent that it is put on.
+
+    Raises:
+        UserError: it was trained on another parent.
+    """
+    place, known = Path(parent), [one for one in record.parents if one.role == "policy"]
+    before = trace_back(folder.name, 0, {}, [("policy", parent)])
+    if not place.is_dir():  # a name on the hub, or nothing, which loading it says
+        return _both(record, before) if before.bases else record
+    own = own_record(place)
+    if any(one.digest for one in known):
+        _check_parent(parent, before.parents[0].digest, record)
+        return _both(record, before) if own is not None else record  # without one, the adapter's record has said so
+    names = [one.name for one in known]
+    if names and own is not None and (own.seen or not set(names) & set(own.bases)):
+        raise UserError(f"{parent}: the adapter was trained on {names[0]} of the hub, and the record in this folder is that of a "
+                        f"model trained from {', '.join(own.bases) or 'unknown weights'}: give --base {names[0]}")
+    plain = names and not any((place / name).is_file() for name in (META, FILE, RECIPE, STATE, f"../{FILE}"))
+    return record if plain else _both(record, before)  # plain: a download of the hub's model, which has no record
+
+
+def _both(record: Provenance, before: Provenance) -> Provenance:
+    """One record that says all that two say."""
+    return record.model_copy(update={name: tuple(dict.fromkeys([*getattr(record, name), *getattr(before, name)]))
+                                     for name in ("bases", "seen", "unknown")})
+
+
+def _parent(folder: Path, recipe: dict[str, Any], base: str | None) -> str:
+    """Where the parent of an adapter lies."""
+    return str(base or _model_part(recipe).get("checkpoint") or _adapter_parent(folder))
+
+
+def _model_part(recipe: dict[str, Any]) -> dict[str, Any]:
+    part = recipe.get("model")
+    return part if isinstance(part, dict) else {}
 
 
 def load_source(folder: Path, base: str | None = None) -> Loaded:
@@ -102,8 +153,7 @@ def load_source(folder: Path, base: str | None = None) -> Loaded:
     if form == "checkpoint":
         model, tokenizer, meta, _ = load_checkpoint(folder, dtype="auto")
     elif form == "adapter":
-        parent = base or (recipe.get("model") or {}).get("checkpoint") or _adapter_parent(folder)
-        model, tokenizer, meta = _adapter(folder, str(parent), record)
+        model, tokenizer, meta = _adapter(folder, _parent(folder, recipe, base), record)
     else:
         settings = _model_settings(folder, recipe)
         own = (folder / "tokenizer.json").is_file()

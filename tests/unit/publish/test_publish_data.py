@@ -8,7 +8,10 @@ import pytest
 from huggingface_hub import DatasetCard
 from typer.testing import CliRunner
 
+from env.datasets.base import BuildRequest
+from env.datasets.registry import get_dataset
 from env.errors import AgreementError, UserError
+from env.files import file_digest
 from medcopilot.cli.main import app
 from medcopilot.data.rows import Card, write_rows
 from medcopilot.publish.data_folder import file_tags, stage_data
@@ -108,19 +111,97 @@ def test_folders_that_are_not_right_are_refused(tmp_path, spoil):
     assert not (tmp_path / "out").exists()
 
 
+def twins(folder, licences=("synthetic",), **changes):
+    """A task set as a build leaves it: tasks, their keys, and tables, one of them in a folder."""
+    for place in ("blocks/0", ".values"):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+    views = [{"view": {"id": str(i), "dataset": "eicu"}, "licence": licence} for i, licence in enumerate(licences)]
+    (folder / "train.views.jsonl").write_text("".join(json.dumps(view) + "\n" for view in views))
+    (folder / "train.keys.jsonl").write_text("".join(json.dumps({"id": view["view"]["id"], "key": {}}) + "\n" for view in views))
+    (folder / "train.sqlite").write_bytes(b"tables")
+    (folder / "blocks" / "0" / "labels.csv").write_text("id\n1\n")
+    named = ("blocks/0/labels.csv", "train.keys.jsonl", "train.sqlite", "train.views.jsonl")
+    manifest = {"dataset": "eicu", "licence": " AND ".join(sorted(set(licences))), "counts": {"train": len(licences)},
+                "request": {"source": None, "seed": 3}, "files": {name: file_digest(folder / name) for name in named}, **changes}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / ".values" / "index").write_text("made when it was played")
+    return folder
+
+
 def test_a_synthetic_task_set_is_published_and_a_real_one_is_not(tmp_path):
-    source = tmp_path / "built"
-    source.mkdir()
-    (source / "train.views.jsonl").write_text('{"id": 1}\n')
-    (source / "train.keys.jsonl").write_text('{"id": 1}\n')
-    manifest = {"dataset": "eicu", "licence": "synthetic", "counts": {"train": 1}, "request": {"source": None, "seed": 3}}
-    (source / "manifest.json").write_text(json.dumps(manifest))
-    files = stage_data(source, tmp_path / "out", "twins")
-    assert [file.path for file in files] == ["README.md", "manifest.json", "train.keys.jsonl", "train.views.jsonl"]
+    files = stage_data(twins(tmp_path / "built"), tmp_path / "out", "twins")
+    assert [file.path for file in files] == ["README.md", "blocks/0/labels.csv", "manifest.json", "train.keys.jsonl",
+                                             "train.sqlite", "train.views.jsonl"]
     assert "canary" in (tmp_path / "out" / "README.md").read_text()
-    (source / "manifest.json").write_text(json.dumps({**manifest, "request": {"source": "/data/eicu"}}))
+    twins(tmp_path / "built", request={"source": "/data/eicu"})
     with pytest.raises(UserError, match="real source"):
-        stage_data(source, tmp_path / "out", "twins")
+        stage_data(tmp_path / "built", tmp_path / "out", "twins")
+
+
+@pytest.mark.parametrize("name", ["medcalcbench", "biodsbench"])
+def test_what_a_build_leaves_is_published_whole_and_nothing_beside_it(tmp_path, name):
+    """Tables in folders of their own included."""
+    built = get_dataset(name).build(BuildRequest(train=4, test=4, patients=60), tmp_path / "data").folder
+    whole = {path.relative_to(built).as_posix() for path in built.rglob("*") if path.is_file()}
+    assert {file.path for file in stage_data(built, tmp_path / "out", "twins")} == {*whole, "README.md"}
+    table = next((path for path in built.rglob("*.csv")), None)
+    beside = (table.parent if table else built / "notes") / "patients.csv"
+    beside.parent.mkdir(exist_ok=True)
+    beside.write_text("subject_id\n1\n")
+    with pytest.raises(UserError, match=r"patients\.csv: not one of the files that were built"):
+        stage_data(built, tmp_path / "out", "twins")
+    beside.unlink()
+    with (built / "test.views.jsonl").open("a") as handle:
+        handle.write(json.dumps({"id": "x", "licence": "PhysioNet Credentialed Health Data License 1.5.0"}) + "\n")
+    with pytest.raises(AgreementError, match=f"rows of {name}"):
+        stage_data(built, tmp_path / "again", "twins")
+    assert not (tmp_path / "again").exists()
+
+
+def test_the_tasks_own_tags_count_and_not_the_manifest_alone(tmp_path, permissions):
+    built = twins(tmp_path / "built", ("synthetic", "PhysioNet-credentialed"), licence="synthetic")
+    with pytest.raises(AgreementError, match=r"rows of eicu \(PhysioNet-credentialed\)"):
+        stage_data(built, tmp_path / "out", "twins")
+    permissions.write_text(PERMIT.format(name="PhysioNet-credentialed"))
+    twins(built, ("synthetic", "PhysioNet-credentialed"))
+    stage_data(built, tmp_path / "out", "twins")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| eicu | synthetic | 1 |" in card
+    assert "| eicu | PhysioNet-credentialed | 1 |" in card
+    permissions.unlink()
+    for changes in ({"licence": "PhysioNet-credentialed"}, {"licence": ""}):
+        twins(built, **changes)
+        with pytest.raises(AgreementError):
+            stage_data(built, tmp_path / "out", "twins")
+    twins(built, ("synthetic", ""), licence="synthetic")
+    with pytest.raises(AgreementError, match="no licence tag"):
+        stage_data(built, tmp_path / "out", "twins")
+
+
+def test_a_key_that_carries_a_tag_goes_through_the_gate(tmp_path):
+    built = twins(tmp_path / "built")
+    with (built / "train.keys.jsonl").open("a") as handle:
+        handle.write('{"id": "1", "license": "Stanford-EHRSHOT"}\n')
+    with pytest.raises(AgreementError, match="rows of eicu"):
+        stage_data(built, tmp_path / "out", "twins")
+
+
+@pytest.mark.parametrize("spoil", ["sqlite", "labels", "lost", "more", "old"])
+def test_a_task_set_that_is_not_as_it_was_built_is_refused(tmp_path, spoil):
+    built = twins(tmp_path / "built")
+    name = {"sqlite": "train.sqlite", "labels": "blocks/0/labels.csv", "lost": "train.sqlite", "more": "more.views.jsonl",
+            "old": "manifest.json"}[spoil]
+    if spoil == "lost":
+        (built / name).unlink()
+    elif spoil == "old":
+        manifest = json.loads((built / name).read_text())
+        (built / name).write_text(json.dumps({key: value for key, value in manifest.items() if key != "files"}))
+    else:
+        (built / name).write_text('{"licence": "synthetic"}\n')
+    with pytest.raises(UserError) as refusal:
+        stage_data(built, tmp_path / "out", "twins")
+    assert str(refusal.value).startswith(str(built / name))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_dry_run_shows_the_commit_and_sends_nothing(hub, tmp_path):

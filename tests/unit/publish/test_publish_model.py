@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -19,11 +20,11 @@ from medcopilot.publish import verify
 from medcopilot.publish.card import public_recipe
 from medcopilot.publish.model_folder import ModelOptions, stage_model
 from medcopilot.publish.shards import plain_names
-from medcopilot.publish.source import settle
+from medcopilot.publish.source import origin, settle
 from medcopilot.publish.tree import tree
 from medcopilot.runs import RunFolder
 from medcopilot.train.model import checkpoint_digest, load_checkpoint
-from medcopilot.train.provenance import own_record, read_provenance
+from medcopilot.train.provenance import Parent, Provenance, Seen, own_record, read_provenance
 
 OPTIONS = ModelOptions(name="agent", vllm=False)
 TREE = ["README.md", "chat_template.jinja", "config.json", "generation_config.json", "medcopilot.json", "model.safetensors",
@@ -117,6 +118,77 @@ def test_an_adapter_without_a_parent_says_so(make_checkpoint, tmp_path):
     _, folder = adapter_of(parent, tmp_path, parent="")
     with pytest.raises(UserError, match="--base"):
         stage_model(folder, tmp_path / "out", OPTIONS)
+
+
+def recorded(folder, **fields):
+    """The record of an adapter's own stage, which saw synthetic rows."""
+    seen = (Seen(stage="dpo", dataset="eicu", licence="synthetic", count=5),)
+    (folder / "provenance.json").write_text(Provenance(**{"seen": seen, **fields}).model_dump_json())
+
+
+def on_hub_model(folder, name="lab/open"):
+    recorded(folder, parents=(Parent(role="policy", name=name),), bases=(name,))
+
+
+def test_an_adapter_of_a_hub_model_goes_onto_a_download_of_it(make_checkpoint, tmp_path):
+    """Which has no record of ours."""
+    download = make_checkpoint("open", licence=None)
+    for name in ("medcopilot.json", "recipe.yaml"):
+        (download / name).unlink()
+    _, folder = adapter_of(download, tmp_path, parent="lab/open")
+    on_hub_model(folder)
+    stage_model(folder, tmp_path / "out", replace(OPTIONS, base=str(download)))
+    record = own_record(tmp_path / "out")
+    assert record.bases == ("lab/open",)
+    assert [one.stage for one in record.seen] == ["dpo"]
+    assert not record.unknown
+
+
+@pytest.mark.parametrize("licence", ["synthetic", "PhysioNet-credentialed"])
+def test_an_adapter_of_a_hub_model_does_not_go_onto_what_its_record_says_is_another(make_checkpoint, tmp_path, licence):
+    base = make_checkpoint("closed", licence=licence)
+    _, folder = adapter_of(base, tmp_path, parent="lab/open")
+    on_hub_model(folder)
+    for options in (replace(OPTIONS, base=str(base)), OPTIONS):
+        with pytest.raises(UserError, match=r"trained on lab/open of the hub.*random weights, seed 7"):
+            stage_model(folder, tmp_path / "out", options)
+        (folder / "adapter_config.json").write_text(  # without --base, the adapter's own word for its parent counts as much
+            json.dumps({**json.loads((folder / "adapter_config.json").read_text()), "base_model_name_or_path": str(base)}))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_base_of_ours_without_its_record_is_of_unknown_origin(make_checkpoint, tmp_path):
+    base = make_checkpoint("old", licence=None)
+    _, folder = adapter_of(base, tmp_path, parent="lab/open")
+    on_hub_model(folder)
+    with pytest.raises(AgreementError, match=r"old.*has no record"):
+        stage_model(folder, tmp_path / "out", replace(OPTIONS, base=str(base)))
+
+
+def test_what_the_base_was_trained_on_counts_as_the_adapters_own(make_checkpoint, tmp_path, permissions):
+    base = make_checkpoint("closed", licence="PhysioNet-credentialed")
+    _, folder = adapter_of(base, tmp_path)
+    recorded(folder, parents=(Parent(role="policy", name="closed", digest=checkpoint_digest(base)),), bases=("lab/open",))
+    options = replace(OPTIONS, base=str(base))
+    with pytest.raises(AgreementError, match="rows of mimic_iii"):
+        stage_model(folder, tmp_path / "out", options)
+    permissions.write_text(PERMIT.format(name="mimic_iii"))
+    stage_model(folder, tmp_path / "out", options)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| eicu | synthetic |" in card
+    assert "| mimic_iii | PhysioNet-credentialed |" in card
+    assert own_record(tmp_path / "out").bases == ("lab/open", "random weights, seed 7")
+    with pytest.raises(UserError, match="trained on other weights"):
+        stage_model(folder, tmp_path / "out", replace(OPTIONS, base=str(make_checkpoint("other", seed=1))))
+
+
+def test_without_a_record_the_parent_that_is_loaded_is_the_one_that_is_traced(make_checkpoint, tmp_path):
+    """A recipe beside the adapter names another than the adapter does."""
+    _, folder = adapter_of(make_checkpoint("open"), tmp_path)
+    closed = make_checkpoint("closed", licence="PhysioNet-credentialed", seed=1)
+    (folder / "recipe.yaml").write_text(f"name: dpo\nmodel:\n  checkpoint: {closed}\n")
+    record, _ = origin(folder)
+    assert [one.licence for one in record.seen] == ["PhysioNet-credentialed"]
 
 
 def test_weights_of_credentialed_rows_are_refused_until_permitted(make_checkpoint, tmp_path, permissions):
