@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from env.agreement import restricted
 from env.errors import UserError
 from env.files import file_digest
 from medcopilot.data.rows import SUFFIXES, card_path, iter_jsonl, read_card
@@ -72,9 +73,14 @@ def file_tags(path: Path) -> Tags:
     """
     found: Tags = Counter()
     for row in _rows(path):
-        licence = next((row[key] for key in _LICENCE if row.get(key)), "")
-        found[str(row.get("dataset") or ""), str(licence)] += 1
+        found[str(row.get("dataset") or ""), _licence(row)] += 1
     return found
+
+
+def _licence(row: Mapping[str, Any]) -> str:
+    """A row's tag; of two, the one that holds it back."""
+    tags = [str(row[key]) for key in _LICENCE if row.get(key)]
+    return next((tag for tag in tags if restricted(tag)), tags[0] if tags else "")
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -167,7 +173,7 @@ def _task_tag(row: Mapping[str, Any], dataset: str) -> tuple[str, str]:
     """(dataset, licence) of one line of views or keys."""
     view = row.get("view")
     own = view.get("dataset") if isinstance(view, Mapping) else None
-    return str(own or dataset), str(next((row[key] for key in _LICENCE if row.get(key)), ""))
+    return str(own or dataset), _licence(row)
 
 
 def _as_built(path: Path, built: Mapping[str, str]) -> None:

@@ -55,6 +55,12 @@ def test_one_restricted_row_is_enough(tmp_path, permissions, suffix):
     assert stage_data(path, tmp_path / "out", "x")
 
 
+def test_of_two_tags_the_restricted_one_counts(tmp_path):
+    path = export(tmp_path / "sft.jsonl", [{**row, "license": "PhysioNet-credentialed"} for row in rows()])
+    with pytest.raises(AgreementError, match="rows of eicu"):
+        stage_data(path, tmp_path / "out", "x")
+
+
 def test_rows_without_a_tag_are_refused_until_somebody_answers_for_them(tmp_path, permissions):
     path = export(tmp_path / "sft.jsonl", rows(None))
     with pytest.raises(AgreementError, match=r"no licence tag.*export them again") as refusal:
