@@ -24,11 +24,16 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def apply() -> None:
-    """Patch the imported vLLM, once per process."""
+def on_cpu() -> bool:
+    """Whether the imported vLLM computes on a CPU."""
     from vllm.platforms import current_platform
 
-    if _applied or not current_platform.is_cpu():
+    return bool(current_platform.is_cpu())
+
+
+def apply() -> None:
+    """Patch the imported vLLM, once per process."""
+    if _applied or not on_cpu():
         return
     _keep_weights_live()
     _rewind_seeded_prefills()

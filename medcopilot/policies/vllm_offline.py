@@ -1,19 +1,21 @@
 """A policy over vLLM in this process: token ids in, token ids and logprobs out.
 
 Promises: same sessions and same meaning of logprobs as `TransformersPolicy` (temperature applied; temperature 1 when greedy);
-one seed per request; `update()` loads the present weights of the model that it follows and drops the prefix cache. On a CPU
-the corrections of `vllm_cpu` are in force.
+one seed per request; `update()` loads the present weights of the model that it follows, all of them, and drops the prefix cache.
+On a CPU the corrections of `vllm_cpu` are in force. Where several processes train together, each has an engine on its own GPU, and
+all start theirs together. An engine that follows a model gets its weights from memory: nothing large is written.
 Does not cover: vLLM servers (`vllm_server`), several GPUs per engine, equal samples to `TransformersPolicy` for equal seeds.
 """
 
 from __future__ import annotations
 
+import copy
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from env.errors import UserError
+from env.errors import EngineError, UserError
 from medcopilot.policies import vllm_cpu
 from medcopilot.policies.base import Sampled, Sampling
 from medcopilot.policies.engine_thread import EnginePolicy, EngineThread
@@ -29,8 +31,8 @@ class VllmEngine:
 
         vllm_cpu.apply()
         self._params = vllm.SamplingParams
-        llm = vllm.LLM(model=str(folder), skip_tokenizer_init=True, enforce_eager=options.pop("enforce_eager", True),
-                       logprobs_mode="processed_logprobs", disable_log_stats=True, **options)
+        settings = {"skip_tokenizer_init": True, "logprobs_mode": "processed_logprobs", "disable_log_stats": True}
+        llm = vllm.LLM(model=str(folder), **settings, **{**placement(), **options})
         self.engine = llm.llm_engine
         self.max_length = int(llm.model_config.max_model_len)
         self.stops = stops
@@ -80,7 +82,7 @@ class VllmEngine:
         """Load the followed model's weights, and forget keys and values of the old ones."""
         if self.follow is not None:
             weights = [(name, parameter.detach()) for name, parameter in self.follow.named_parameters()]
-            self.engine.apply_model(lambda model: len(model.load_weights(iter(weights))))
+            self.engine.apply_model(lambda model: load_all(model, weights))
         self.engine.reset_prefix_cache()
         self.version = version
 
@@ -124,7 +126,7 @@ class VllmPolicy(EnginePolicy):
 
     @classmethod
     def from_model(cls, model: Any, tokenizer: Any, renderer: Any, **options: Any) -> VllmPolicy:
-        """The policy of a model under training: `update()` makes vLLM serve its present weights.
+        """The policy of a model under training, with its present weights: `update()` makes vLLM serve those of then.
 
         Raises:
             UserError: vLLM is not installed.
@@ -132,12 +134,17 @@ class VllmPolicy(EnginePolicy):
         require_vllm()
         folder = Path(tempfile.mkdtemp(prefix="medcopilot-vllm-"))
         try:
-            model.save_pretrained(folder)
+            write_outline(model, folder)
             tokenizer.save_pretrained(folder)
-            policy = cls(folder, stop_ids(model, tokenizer), tokenizer, renderer, **options)
+            policy = cls(folder, stop_ids(model, tokenizer), tokenizer, renderer, **{**options, "load_format": "dummy"})
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        policy.follow(model)
+        try:
+            policy.follow(model)
+            policy.update(policy.version)
+        except BaseException:
+            policy.close()
+            raise
         return policy
 
     def follow(self, model: Any) -> None:
@@ -152,6 +159,48 @@ class VllmPolicy(EnginePolicy):
 
         return {"kind": "vllm", "name": self.name, "version": self.version, "torch": str(torch.__version__),
                 "vllm": version(distribution()), **self._about}
+
+
+def placement() -> dict[str, Any]:
+    """Where an engine of the imported vLLM computes, and how; `engine.options` win.
+
+    On its own, an engine takes the first GPU, whichever rank it belongs to. With vLLM's external launcher it takes the one of
+    LOCAL_RANK; with one GPU per engine every rank then is a group of its own, which samples what it likes.
+    """
+    import torch
+
+    group = torch.distributed
+    cpu = vllm_cpu.on_cpu()
+    found: dict[str, Any] = {"enforce_eager": cpu}  # compiling takes minutes and brings nothing for models that fit a CPU
+    if not cpu and group.is_available() and group.is_initialized() and group.get_world_size() > 1:
+        found["distributed_executor_backend"] = "external_launcher"
+    return found
+
+
+def write_outline(model: Any, folder: Path) -> None:
+    """A checkpoint without its weights, of which every rank would write one. (transformers' `save_pretrained` writes on rank 0
+    alone, to a folder that other machines may not see.)"""
+    config = copy.deepcopy(model.config)
+    config.architectures, config.dtype = [type(model).__name__], str(model.dtype).removeprefix("torch.")
+    config.save_pretrained(folder)
+    if model.generation_config is not None:
+        model.generation_config.save_pretrained(folder)
+
+
+def load_all(model: Any, weights: list[tuple[str, Any]]) -> int:
+    """Load weights into vLLM's own model. Returns how many of its parameters they fill.
+
+    Raises:
+        EngineError: one was left as it was.
+    """
+    loaded = model.load_weights(iter(weights))
+    if loaded is None:  # a model that does not say
+        return 0
+    left = {name for name, _ in model.named_parameters()} - loaded
+    if left:
+        raise EngineError(f"vLLM's {type(model).__name__} was given no weights for {len(left)} parameters, e.g. {min(left)}: its "
+                          "names are not those of the model in training; set engine.kind: transformers")
+    return len(loaded)
 
 
 def declared_stops(folder: Path, tokenizer: Any) -> list[int]:

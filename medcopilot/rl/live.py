@@ -4,12 +4,12 @@ Promises: where training holds the policy in parts (ZeRO-3, FSDP2) or as parent 
 whole, merged weights, brought up to date by `refresh` and by nothing else; elsewhere `model` is the policy itself. Training is not
 disturbed. After each refresh copy and trainer score the same probe batch, and a copy that scores otherwise is not served.
 Does not cover: how weights get from `model` into an engine (`medcopilot.policies`). The copy takes the memory of one more model on
-every rank; of an adapted policy that lies in one piece only the adapted matrices are copied.
+every rank, also while it is brought up to date; of an adapted policy that lies in one piece only the adapted matrices are copied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from medcopilot.policies.sync_probe import difference, probe_rows, trained_score
 from medcopilot.rl.settings import OnlineConfig
 from medcopilot.train.adapters import merge
 from medcopilot.train.launch import read_launch
-from medcopilot.train.parallel import empty_copy, whole_weights
+from medcopilot.train.parallel import empty_copy, gathered, whole_weights
 
 EXACT = 0.01
 """Largest difference of a logprob, in nats, between copy and trainer where both compute in float32."""
@@ -88,23 +88,44 @@ class LivePolicy:
 
     def adapter(self) -> Iterator[tuple[str, Tensor]]:
         """The adapter's whole weights by their names in peft's model. Every rank must call it."""
-        weights = whole_weights(self.trained, everywhere=True, only=lambda name: ".lora_" in name)
+        weights = whole_weights(self.trained, everywhere=True, only=_of_adapter)
         return iter(weights.items())
 
     def metrics(self) -> dict[str, float]:
         """What a training step logs of the last refresh."""
         return dict(self._metrics)
 
+    @torch.no_grad()
     def _fill(self) -> None:
+        held = self.model.state_dict(keep_vars=True)
+        if any(tensor.is_meta for tensor in held.values()):
+            fresh = {name: tensor.to(self._device, self._dtype if tensor.is_floating_point() else tensor.dtype)
+                     for name, tensor in self._plain()}
+            self.model.load_state_dict(fresh, assign=True)
+            self.model.tie_weights()
+            self.model.to(self._device).requires_grad_(False)
+            return
+        for name, tensor in self._plain():  # in place: a second whole copy would be twice the memory on every rank
+            held.pop(name).copy_(tensor)
+        if held:
+            raise RuntimeError(f"weights that nothing has filled: {sorted(held)}")
+
+    def _plain(self) -> Iterator[tuple[str, Tensor]]:
+        """The present weights by their names in the copy, whole and merged, one at a time. Every rank goes through to the end."""
+        if not self.adapted:
+            yield from gathered(self._base, self._dtype, everywhere=True)
+            return
+        parent: Iterable[tuple[str, Tensor]]
         if self.sharded:
-            # parent and adapter are added up before they are rounded
-            weights = whole_weights(self._base, None if self.adapted else self._dtype, everywhere=True)
+            adapters = whole_weights(self._base, everywhere=True, only=_of_adapter)
+            parent = gathered(self._base, everywhere=True, only=lambda name: not _of_adapter(name))
         else:
-            weights = dict(self._base.state_dict())
-        if self.adapted:
-            weights = merge(weights, self._base)
-        weights = {name: tensor.to(self._device, self._dtype if tensor.is_floating_point() else tensor.dtype)
-                   for name, tensor in weights.items()}
-        self.model.load_state_dict(weights, assign=True)
-        self.model.tie_weights()
-        self.model.to(self._device).requires_grad_(False)
+            weights = self._base.state_dict()
+            adapters = {name: tensor for name, tensor in weights.items() if _of_adapter(name)}
+            parent = weights.items()
+        for name, tensor in parent:  # added up before they are rounded
+            yield from merge({**adapters, name: tensor}, self._base).items()
+
+
+def _of_adapter(name: str) -> bool:
+    return ".lora_" in name

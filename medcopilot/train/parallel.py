@@ -15,7 +15,8 @@ import datetime
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -240,25 +241,32 @@ def whole_weights(model: torch.nn.Module, dtype: torch.dtype | None = None, *, e
                   only: Callable[[str], bool] = lambda _: True) -> dict[str, torch.Tensor]:
     """Every parameter and saved buffer of an unwrapped model by its name, whole, on the CPU: on rank 0 (or `everywhere`), else {}.
 
-    All ranks must call it. One parameter at a time is gathered. Tied weights appear under every name. ZeRO trains float32 originals
-    of bfloat16 weights: those are what comes out, as `dtype` (None: as they are).
+    All ranks must call it. Tied weights appear under every name. ZeRO trains float32 originals of bfloat16 weights: those are what
+    comes out, as `dtype` (None: as they are).
 
     Args:
         only: which names are wanted.
     """
+    return dict(gathered(model, dtype, everywhere=everywhere, only=only))
+
+
+def gathered(model: torch.nn.Module, dtype: torch.dtype | None = None, *, everywhere: bool = False,
+             only: Callable[[str], bool] = lambda _: True) -> Iterator[tuple[str, torch.Tensor]]:
+    """What `whole_weights` holds, one at a time; every rank must go through to the end."""
     keep = everywhere or not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
-    whole: dict[str, torch.Tensor] = {}
-    copies: dict[int, torch.Tensor] = {}
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        if not only(name):
-            continue
-        if id(tensor) not in copies:
+    wanted = {name: tensor for name, tensor in model.state_dict(keep_vars=True).items() if only(name)}
+    uses = Counter(id(tensor) for tensor in wanted.values())
+    tied: dict[int, torch.Tensor] = {}
+    for name, tensor in wanted.items():
+        whole = tied.get(id(tensor))
+        if whole is None:
             value = _gather(tensor)
             kept = dtype if dtype is not None and value.is_floating_point() else value.dtype
-            copies[id(tensor)] = value.to("cpu", kept) if keep else value.new_empty(0)
+            whole = value.to("cpu", kept) if keep else value.new_empty(0)
+            if uses[id(tensor)] > 1:
+                tied[id(tensor)] = whole
         if keep:
-            whole[name] = copies[id(tensor)]
-    return whole
+            yield name, whole
 
 
 def _in_parts(tensor: Any) -> bool:

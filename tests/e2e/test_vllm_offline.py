@@ -3,6 +3,9 @@
 import asyncio
 import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +23,7 @@ from medcopilot.train.model import CheckpointMeta, NanoShape, new_nano, save_che
 from medcopilot.train.tokenizer import train_tokenizer  # noqa: E402
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +132,51 @@ def test_a_checkpoint_folder_loads(model, tokenizer, tmp_path) -> None:
     policy.close()
     assert sampled.policy_version == 3
     assert (about["kind"], about["name"]) == ("vllm", "sft")
+
+
+RANK = """
+import os, sys
+import torch
+from pathlib import Path
+from medcopilot.agent.render import ChatRenderer
+from medcopilot.policies.vllm_offline import VllmPolicy
+from medcopilot.train.model import load_checkpoint
+from tests.e2e.test_vllm_offline import act, full_logprobs, prompts
+from medcopilot.policies.base import Sampling
+
+torch.distributed.init_process_group("gloo")
+rank = torch.distributed.get_rank()
+model, tokenizer, *_ = load_checkpoint(sys.argv[1])
+policy = VllmPolicy.from_model(model, tokenizer, ChatRenderer(tokenizer), dtype="float32", max_model_len=512, max_num_seqs=16,
+                               distributed_executor_backend="external_launcher")
+for update in range(2):
+    if update:
+        torch.manual_seed(rank)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.5 * parameter.std())
+        policy.update()
+    jobs = [(ids, Sampling(temperature=1.0, max_tokens=16, seed=n)) for n, ids in enumerate(prompts(12)[rank * 4:])]
+    if rank == update:  # no engine waits for another
+        for (ids, sampling), sampled in zip(jobs, act(policy, jobs)):
+            gap = torch.tensor(sampled.logprobs) - full_logprobs(model, ids, sampled.ids, 1.0)
+            assert gap.abs().max() < 1e-3
+    torch.distributed.barrier()
+worker = policy.thread.order(lambda engine: engine._llm.llm_engine.model_executor.driver_worker.worker)
+print("rank", rank, "of", torch.distributed.get_world_size(), "on device", worker.local_rank, flush=True)
+torch.distributed.barrier()
+policy.close()
+os._exit(0)
+"""
+
+
+def test_two_ranks_have_an_engine_each(model, tokenizer, tmp_path) -> None:
+    """By the launcher that GPUs take: the device is the rank's own, and what one rank samples is no matter of the other's."""
+    save_checkpoint(model, tokenizer, tmp_path / "start", CheckpointMeta(profile="nano"))
+    (tmp_path / "rank.py").write_text(RANK)
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+                           str(tmp_path / "rank.py"), str(tmp_path / "start")], cwd=ROOT, timeout=600, check=False,
+                          capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert sorted(line for line in done.stdout.splitlines() if line.startswith("rank")) == [
+        "rank 0 of 2 on device 0", "rank 1 of 2 on device 1"]

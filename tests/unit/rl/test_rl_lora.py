@@ -17,6 +17,7 @@ from env.errors import EngineError, UserError
 from medcopilot.policies.base import Sampling
 from medcopilot.policies.sync_probe import trained_scores
 from medcopilot.policies.transformers_engine import TransformersPolicy
+from medcopilot.rl import live as live_module
 from medcopilot.rl.actor_critic import ActorCritic
 from medcopilot.rl.grpo import GrpoConfig
 from medcopilot.rl.live import LivePolicy
@@ -27,6 +28,7 @@ from medcopilot.rl.trainer import StreamGRPOTrainer
 from medcopilot.train import loop
 from medcopilot.train.adapter_switch import switched_off
 from medcopilot.train.adapters import adapted, merge
+from medcopilot.train.launch import Launch
 from medcopilot.train.optim import OptimizerConfig
 from medcopilot.train.settings import LoraSettings
 
@@ -149,6 +151,26 @@ def test_engines_get_a_merged_copy_when_it_is_refreshed_and_not_before() -> None
     assert own.data_ptr() == parent.data_ptr()  # what has no adapter is not copied
     assert live.model.get_output_embeddings().weight is own
     assert not any(p.requires_grad for p in live.model.parameters())
+
+
+@pytest.mark.parametrize("lora", [True, False])
+def test_a_copy_is_brought_up_to_date_in_place(monkeypatch, lora) -> None:
+    """Of a sharded policy, too: a new copy beside the old one would take twice the memory on every rank."""
+    monkeypatch.setattr(live_module, "read_launch", lambda: Launch(1, 0, 1, "FSDP2"))
+    model = with_adapter() if lora else tiny_model()
+    config = config_of(**({} if lora else {"model": {"checkpoint": "start"}}))
+    live = LivePolicy(model, config, SimpleNamespace(prompt=lambda messages: ROWS[0]))
+    held = {name: tensor.data_ptr() for name, tensor in live.model.state_dict().items()}
+    before = trained_scores(live.model, ROWS)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(1)) * 0.2)
+    live.refresh()
+    assert {name: tensor.data_ptr() for name, tensor in live.model.state_dict().items()} == held
+    for now, wanted, old in zip(trained_scores(live.model, ROWS), trained_scores(model, ROWS), before, strict=True):
+        assert now == pytest.approx(wanted, abs=1e-4)
+        assert now != pytest.approx(old, abs=1e-2)
+    assert live.model.get_output_embeddings().weight is live.model.get_input_embeddings().weight
 
 
 def test_a_copy_that_does_not_compute_what_the_trainer_does_is_not_served(monkeypatch) -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import accelerate
@@ -20,7 +21,7 @@ from accelerate.utils import DistributedType
 from env.errors import UserError
 from medcopilot.train import parallel
 from medcopilot.train.launch import Launch, lost_process, read_launch
-from medcopilot.train.parallel import InForce, check, in_force, on_first, whole_model, whole_weights
+from medcopilot.train.parallel import InForce, check, gathered, in_force, on_first, whole_model, whole_weights
 
 CONFIGS = sorted((Path(__file__).resolve().parents[3] / "accelerate_configs").rglob("*.yaml"))
 TWO = {"WORLD_SIZE": "2", "RANK": "1"}
@@ -111,6 +112,16 @@ def test_a_plain_model_is_whole_already() -> None:
     assert weights["0.weight"] is weights["2.weight"]
     assert weights["0.weight"].dtype == torch.bfloat16
     assert weights["1.num_batches_tracked"].dtype == torch.int64
+
+
+def test_whole_weights_come_one_at_a_time() -> None:
+    model = torch.nn.Sequential(*(torch.nn.Linear(3, 3) for _ in range(4)))
+    model[3].weight = model[0].weight
+    alive: list[weakref.ref[torch.Tensor]] = []
+    for name, tensor in gathered(model):
+        assert torch.equal(tensor, model.state_dict()[name])
+        alive = [seen for seen in alive if seen() is not None] + [weakref.ref(tensor)]
+        assert len(alive) <= 3  # this one, the one before, and the one that stands for two
 
 
 def test_one_process_acts_for_itself() -> None:
