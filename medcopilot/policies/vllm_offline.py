@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class VllmEngine:
         vllm_cpu.apply()
         self._params = vllm.SamplingParams
         settings = {"skip_tokenizer_init": True, "logprobs_mode": "processed_logprobs", "disable_log_stats": True}
-        llm = vllm.LLM(model=str(folder), **settings, **{**placement(), **options})
+        llm = vllm.LLM(model=str(folder), **settings, **{**placement(options), **options})
         self.engine = llm.llm_engine
         self.max_length = int(llm.model_config.max_model_len)
         self.stops = stops
@@ -161,11 +162,14 @@ class VllmPolicy(EnginePolicy):
                 "vllm": version(distribution()), **self._about}
 
 
-def placement() -> dict[str, Any]:
+def placement(options: Mapping[str, Any]) -> dict[str, Any]:
     """Where an engine of the imported vLLM computes, and how; `engine.options` win.
 
     On its own, an engine takes the first GPU, whichever rank it belongs to. With vLLM's external launcher it takes the one of
     LOCAL_RANK; with one GPU per engine every rank then is a group of its own, which samples what it likes.
+
+    Raises:
+        UserError: an engine of several GPUs, where several ranks have one each: they would wait for one another's prompts.
     """
     import torch
 
@@ -173,6 +177,10 @@ def placement() -> dict[str, Any]:
     cpu = vllm_cpu.on_cpu()
     found: dict[str, Any] = {"enforce_eager": cpu}  # compiling takes minutes and brings nothing for models that fit a CPU
     if not cpu and group.is_available() and group.is_initialized() and group.get_world_size() > 1:
+        for name in ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size"):
+            if options.get(name, 1) != 1:
+                raise UserError(f"engine.options.{name}: where several processes train, each has an engine on its own GPU: leave "
+                                "it out, or set engine.kind: vllm_server and start servers of several GPUs")
         found["distributed_executor_backend"] = "external_launcher"
     return found
 

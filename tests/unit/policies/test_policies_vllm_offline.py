@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from env.errors import EngineError
+from env.errors import EngineError, UserError
 from medcopilot.policies import vllm_cpu
 from medcopilot.policies.vllm_offline import VllmEngine, VllmPolicy, load_all
 
@@ -95,6 +95,14 @@ def test_every_rank_of_several_takes_its_own_gpu(llm, monkeypatch) -> None:
     assert asked(llm)["distributed_executor_backend"] == "external_launcher"
     ranks(monkeypatch, 1)
     assert "distributed_executor_backend" not in asked(llm)
+
+
+def test_an_engine_of_several_gpus_is_refused_where_every_rank_has_one(llm, monkeypatch) -> None:
+    ranks(monkeypatch, 2)
+    with pytest.raises(UserError, match=r"engine\.options\.tensor_parallel_size"):
+        asked(llm, tensor_parallel_size=2)
+    ranks(monkeypatch, 1)
+    assert asked(llm, tensor_parallel_size=2)["tensor_parallel_size"] == 2
 
 
 def test_a_cpu_compiles_nothing_and_needs_no_launcher(llm, cpu, monkeypatch) -> None:
