@@ -10,6 +10,7 @@ Does not cover: vLLM servers (`vllm_server`), several GPUs per engine, equal sam
 from __future__ import annotations
 
 import copy
+import gc
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ class VllmEngine:
         import vllm
 
         vllm_cpu.apply()
+        keep_group()
         self._params = vllm.SamplingParams
         settings = {"skip_tokenizer_init": True, "logprobs_mode": "processed_logprobs", "disable_log_stats": True}
         llm = vllm.LLM(model=str(folder), **settings, **{**placement(options), **options})
@@ -183,6 +185,23 @@ def placement(options: Mapping[str, Any]) -> dict[str, Any]:
                                 "it out, or set engine.kind: vllm_server and start servers of several GPUs")
         found["distributed_executor_backend"] = "external_launcher"
     return found
+
+
+def keep_group() -> None:
+    """An engine that ends would end the process's default group with it, also one that it found: here that of the training, which
+    has its weights still to gather. What it has made itself ends with the process."""
+    import torch
+
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return
+    from vllm.v1.engine import core
+
+    def clean_up(*_: Any, **__: Any) -> None:
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    core.cleanup_dist_env_and_memory = clean_up
 
 
 def write_outline(model: Any, folder: Path) -> None:

@@ -135,7 +135,7 @@ def test_a_checkpoint_folder_loads(model, tokenizer, tmp_path) -> None:
 
 
 RANK = """
-import os, sys
+import gc, os, sys
 import torch
 from pathlib import Path
 from medcopilot.agent.render import ChatRenderer
@@ -166,6 +166,11 @@ worker = policy.thread.order(lambda engine: engine._llm.llm_engine.model_executo
 print("rank", rank, "of", torch.distributed.get_world_size(), "on device", worker.local_rank, flush=True)
 torch.distributed.barrier()
 policy.close()
+del policy, worker
+gc.collect()
+ranks = torch.ones(1)
+torch.distributed.all_reduce(ranks)  # training goes on in its group when the engine is gone
+print("ranks", int(ranks), flush=True)
 os._exit(0)
 """
 
@@ -179,4 +184,4 @@ def test_two_ranks_have_an_engine_each(model, tokenizer, tmp_path) -> None:
                           capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr[-3000:]
     assert sorted(line for line in done.stdout.splitlines() if line.startswith("rank")) == [
-        "rank 0 of 2 on device 0", "rank 1 of 2 on device 1"]
+        "rank 0 of 2 on device 0", "rank 1 of 2 on device 1", "ranks 2", "ranks 2"]

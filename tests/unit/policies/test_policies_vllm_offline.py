@@ -42,6 +42,7 @@ class Stub:
         self.files: dict[str, bytes] = {}
         self.inner = Inner([])
         self.resets = 0
+        self.core = SimpleNamespace(cleanup_dist_env_and_memory=lambda: pytest.fail("the group of the training was ended"))
 
     def __call__(self, **asked):
         self.asked = asked
@@ -69,6 +70,10 @@ def llm(monkeypatch, cpu) -> Stub:
     platforms.current_platform = SimpleNamespace(is_cpu=lambda: cpu[0])  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "vllm", vllm)
     monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
+    engine = ModuleType("vllm.v1.engine")
+    engine.core = stub.core  # type: ignore[attr-defined]
+    for name, module in (("vllm.v1", ModuleType("vllm.v1")), ("vllm.v1.engine", engine)):
+        monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(vllm_cpu, "ENVIRONMENT", {})
     monkeypatch.setattr(vllm_cpu, "_applied", [True])
     return stub
@@ -95,6 +100,15 @@ def test_every_rank_of_several_takes_its_own_gpu(llm, monkeypatch) -> None:
     assert asked(llm)["distributed_executor_backend"] == "external_launcher"
     ranks(monkeypatch, 1)
     assert "distributed_executor_backend" not in asked(llm)
+
+
+def test_an_engine_that_ends_leaves_the_group_that_it_found(llm, monkeypatch) -> None:
+    own = llm.core.cleanup_dist_env_and_memory
+    asked(llm)
+    assert llm.core.cleanup_dist_env_and_memory is own  # it then made the group itself
+    ranks(monkeypatch, 2)
+    asked(llm)
+    llm.core.cleanup_dist_env_and_memory()
 
 
 def test_an_engine_of_several_gpus_is_refused_where_every_rank_has_one(llm, monkeypatch) -> None:
