@@ -10,7 +10,7 @@ from env.errors import UserError
 from medcopilot.publish import verify
 from medcopilot.publish.model_folder import ModelOptions, stage_model
 from medcopilot.train.model import CheckpointMeta, NanoShape, load_checkpoint, new_nano, save_checkpoint
-from medcopilot.train.provenance import Provenance, Seen
+from medcopilot.train.provenance import Provenance, Seen, seal, trace_back
 from medcopilot.train.tokenizer import train_tokenizer
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
@@ -25,6 +25,7 @@ def staged(tmp_path_factory):
     tokenizer = train_tokenizer([f"Dose {a} mg, then {b} mg.\nTotal?" for a in range(10, 30) for b in range(10, 20)], 400)
     parent = save_checkpoint(new_nano(tokenizer, NanoShape(**{**SHAPE, "hidden": 64}), seed=1), tokenizer, folder / "start",
                              CheckpointMeta(profile="nano"))
+    seal(trace_back("start", 1, {}, [("policy", None)]), parent)
     adapted = get_peft_model(load_checkpoint(parent).model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
     torch.manual_seed(0)
     with torch.no_grad():
