@@ -1,9 +1,10 @@
-"""Small file helpers: whole or not at all."""
+"""Small file helpers: writing whole or not at all, digests, what lies in a folder."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from env.errors import UserError
@@ -34,3 +35,10 @@ def file_digest(path: Path) -> str:
     """BLAKE2b-128 of a file's bytes, in hex."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def visible(folder: Path) -> Iterator[Path]:
+    """What lies below a folder, sorted by path, but for hidden files and folders and Python's caches."""
+    for path in sorted(folder.rglob("*")):
+        if not any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(folder).parts):
+            yield path

@@ -223,17 +223,9 @@ def _constants(nodes: list[ast.expr]) -> tuple[Value, ...]:
 def python_nodes(source: str) -> tuple[ast.AST, ...]:
     """Every node of a program, outermost first; none when it is not Python. One explanation asks several times."""
     try:
-        nodes: list[ast.AST] = [ast.parse(source)]
+        return tuple(ast.walk(ast.parse(source)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ()
-    for node in nodes:  # as `ast.walk` goes, without a generator for every node and field
-        for name in node._fields:
-            below = getattr(node, name, None)
-            if isinstance(below, ast.AST):
-                nodes.append(below)
-            elif isinstance(below, list):
-                nodes += [item for item in below if isinstance(item, ast.AST)]
-    return tuple(nodes)
 
 
 def _join(values: list[str]) -> str:

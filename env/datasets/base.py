@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from env.errors import UserError
-from env.files import atomic_write, file_digest
+from env.files import atomic_write, file_digest, visible
 from env.task import Record, Split, Task, TaskKey, TaskView
 
 Progress = Callable[[str, int, int], None]
@@ -174,7 +174,7 @@ class Dataset(ABC):
         try:
             make = self.synthesize if request.source is None else self.adapt
             counts, licences = _write_tasks(make(request, partial, progress), partial)
-            files = sorted(p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
+            files = sorted(p.relative_to(partial).as_posix() for p in visible(partial) if p.is_file())
             manifest = {"dataset": self.name, "request": request.model_dump(mode="json"), "counts": counts,
                         "licence": _joined(licences), "reference": self.reference,
                         "packages": list(self.packages),

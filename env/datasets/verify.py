@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from env.datasets.base import Built
 from env.errors import UserError
-from env.files import file_digest
+from env.files import file_digest, visible
 
 _LINES = (re.compile(r"^(?P<digest>[0-9a-fA-F]{32,128})\s+\*?(?P<name>.+?)\s*$"),
           re.compile(r"^[A-Z0-9-]+ \((?P<name>.+)\) = (?P<digest>[0-9a-fA-F]{32,128})\s*$"),
@@ -46,14 +46,8 @@ def verify_built(folder: Path, progress: Callable[[str], None] = lambda _: None)
         UserError: no readable manifest.
     """
     built = Built(folder)
-    problems, files = [], built.manifest.get("files", {})
-    for name, digest in files.items():
-        progress(name)
-        path = folder / name
-        if not path.is_file():
-            problems.append(f"{path} is missing: delete the folder and build again")
-        elif file_digest(path) != digest:
-            problems.append(f"{path} is not the file that was built: delete the folder and build again")
+    compared = verify_files(folder, built.manifest.get("files", {}), progress)
+    problems = list(compared.problems)
     for split, count in built.manifest.get("counts", {}).items():
         try:
             found = sum(1 for _ in built.iter_tasks(split))
@@ -62,7 +56,20 @@ def verify_built(folder: Path, progress: Callable[[str], None] = lambda _: None)
             continue
         if found != count:
             problems.append(f"{folder}: {found:,} {split} tasks, and the manifest has {count:,}: delete the folder and build again")
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return compared._replace(problems=tuple(problems))
+
+
+def verify_files(folder: Path, files: Mapping[str, str], progress: Callable[[str], None] = lambda _: None) -> Verified:
+    """Compare the files of a built dataset with their digests (`files` of its manifest); indices that playing left are no files."""
+    problems = []
+    for name, digest in files.items():
+        progress(name)
+        path = folder / name
+        if not path.is_file():
+            problems.append(f"{path} is missing: delete the folder and build again")
+        elif file_digest(path) != digest:
+            problems.append(f"{path} is not the file that was built: delete the folder and build again")
+    present = {path.relative_to(folder).as_posix() for path in visible(folder) if path.is_file()}
     return Verified(folder, len(files), tuple(sorted(present - set(files) - {"manifest.json"})), tuple(problems))
 
 

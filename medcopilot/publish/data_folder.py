@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from env.agreement import restricted
+from env.datasets.verify import verify_files
 from env.errors import UserError
 from env.files import file_digest
 from medcopilot.data.rows import SUFFIXES, card_path, iter_jsonl, read_card
@@ -182,19 +183,12 @@ def _as_built(path: Path, built: Mapping[str, str]) -> None:
     Raises:
         UserError: a file was added, changed or lost.
     """
-    for file in files_of(path):
-        name = file.relative_to(path).as_posix()
-        if name == MANIFEST:
-            continue
-        if name not in built:
-            raise UserError(f"{file}: not one of the files that were built, so nothing says under what licence its rows are: take "
-                            "it out, or build the tasks again")
-        if file_digest(file) != built[name]:
-            raise UserError(f"{file}: not the file that was built, so nothing says under what licence its rows are: delete the "
-                            "folder and build the tasks again")
-    lost = [name for name in built if not (path / name).is_file()]
-    if lost:
-        raise UserError(f"{path / lost[0]}: it was built and is not there any more: delete the folder and build the tasks again")
+    found = verify_files(path, built)
+    if found.problems:
+        raise UserError(found.problems[0])
+    if found.unlisted:
+        raise UserError(f"{path / found.unlisted[0]}: not one of the files that were built, so nothing says under what licence its "
+                        "rows are: take it out, or build the tasks again")
 
 
 def _tasks(folder: Path, path: Path, tags: Tags, name: str, licence: str | None) -> None:

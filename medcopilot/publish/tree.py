@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from env.errors import UserError
+from env.files import visible
 from medcopilot.train.folders import write_folder
 
 MARK = ".staged"
@@ -60,10 +61,7 @@ def files_of(folder: Path) -> list[Path]:
         UserError: a link, which would lead elsewhere.
     """
     found = []
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if any(part.startswith(".") or part == "__pycache__" for part in parts):
-            continue
+    for path in visible(folder):
         if path.is_symlink():
             raise UserError(f"{path}: links are not published: put the file itself in its place")
         if path.is_file():

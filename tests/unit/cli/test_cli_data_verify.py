@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from env.datasets import BuildRequest, dataset_names, get_dataset
 from env.datasets.access import ACCESS, written
+from env.value_index import FOLDER
 from medcopilot.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -44,6 +45,13 @@ def test_an_unharmed_build_passes(built):
     done = call("verify", "--root", root)
     assert done.exit_code == 0
     assert f"{folder}: 4 files compared, unharmed" in done.stdout
+
+
+def test_the_index_that_playing_leaves_is_no_file_of_the_build(built):
+    root, folder = built
+    (folder / FOLDER).mkdir()
+    (folder / FOLDER / "index").write_text("made when it was played")
+    assert "without a checksum" not in call("verify", "--root", root).stdout
 
 
 @pytest.mark.parametrize(("damage", "said"), [
