@@ -134,7 +134,7 @@ def test_a_checkpoint_folder_loads(model, tokenizer, tmp_path) -> None:
     assert (about["kind"], about["name"]) == ("vllm", "sft")
 
 
-RANK = """
+RANK = r"""
 import gc, os, sys
 import torch
 from pathlib import Path

@@ -47,7 +47,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
     """Ask until it holds; False when it does not in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

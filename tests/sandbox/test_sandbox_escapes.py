@@ -185,10 +185,10 @@ def test_a_dead_worker_is_died_and_the_box_comes_back(box: WorkerBox) -> None:
     assert box.worker is not None
     first = box.worker.pid
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(attack, box, "import time; time.sleep(100)", Limits())
-        time.sleep(0.1)
+        under_way = pool.submit(box.run, Program(source=(marker := f"sleep 93{os.getpid()}"), language="shell"), Limits())
+        assert wait_for(lambda: running(marker))
         os.kill(first, signal.SIGKILL)  # what the machine's out-of-memory killer would do
-        died = running.result(timeout=10)
+        died = under_way.result(timeout=60)
     assert (died.status, died.has_value) == ("died", False)
     assert attack(box, "import os; answer = os.listdir()").value == ["program.py"]
 
@@ -244,14 +244,14 @@ def test_close_leaves_nothing(backend: WorkerBackend) -> None:
         attack(box, "answer = 1")
 
 
-def test_close_whilerunning(backend: WorkerBackend) -> None:
+def test_close_while_a_program_runs(backend: WorkerBackend) -> None:
     box = backend.open(BoxSpec())
     attack(box, "")
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(attack, box, "import time; time.sleep(100)")
-        time.sleep(0.2)
+        under_way = pool.submit(box.run, Program(source=(marker := f"sleep 92{os.getpid()}"), language="shell"))
+        assert wait_for(lambda: running(marker))
         box.close()
-        assert running.result(timeout=10).status == "died"
+        assert under_way.result(timeout=60).status == "died"
 
 
 @pytest.mark.parametrize("name", ["zygote", "bwrap"])
@@ -371,4 +371,4 @@ def test_boxes_closed_while_they_start_leave_nothing(backend: WorkerBackend) -> 
         box = backend.open(BoxSpec(limits=QUICK))
         time.sleep(delay * 0.0005)  # somewhere between its first and its last step
         box.close()
-    assert wait_for(lambda: not left_behind("posix,marshal") - before, 5.0)
+    assert wait_for(lambda: not left_behind("posix,marshal") - before)

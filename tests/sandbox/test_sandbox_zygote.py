@@ -84,7 +84,7 @@ def test_when_the_zygote_dies_it_is_our_failure_and_the_next_box_works(zygotes: 
         assert wait_for(lambda: running(marker))
         os.kill(first, signal.SIGKILL)
         with pytest.raises(BoxDied):
-            run.result(timeout=10)
+            run.result(timeout=60)
     with pytest.raises(BoxDied):
         idle.run(Program(source="answer = 1"))
     assert value(idle, "answer = 2") == 2

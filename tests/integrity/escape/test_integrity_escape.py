@@ -85,7 +85,7 @@ def test_collecting_files_follows_nothing_and_waits_for_nothing(trick: str, back
     box.run(Program(source=PRELUDE + host.fill(trick)))
     started = time.monotonic()
     assert box.read_files(["out", "../../etc/passwd", "/data/ehr.sqlite"], 1 << 20) == {}
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
     box.close()
 
 

@@ -42,22 +42,22 @@ def test_a_search_in_a_long_system_takes_no_time(overlay):
     served = Api(overlay)
     long = {**NOTE, "code": {"coding": [{"system": "a" * 200_000, "code": "x"}]}}
     assert ask(served, "POST", "Observation", long).status == 201
-    started = time.monotonic()
+    started = time.thread_time()
     assert ask(served, "POST", "Observation/_search", b"code:text=" + b"a" * 40_000 + b"b").body["total"] == 0
-    assert time.monotonic() - started < 2.0
+    assert time.thread_time() - started < 2.0
 
 
 def test_many_combining_marks_take_no_time():
-    started = time.monotonic()
+    started = time.thread_time()
     assert fold("A" + "\u0301\u0316" * 60_000) == "a"
-    assert time.monotonic() - started < 5.0
+    assert time.thread_time() - started < 5.0
 
 
 @pytest.mark.parametrize("more", [{"extension": [{}] * 80_000}, {"component": [{"code": {}}] * 5_000}])
 def test_a_resource_of_very_many_elements_is_refused_before_it_is_validated(overlay, more):
-    started = time.monotonic()
+    started = time.thread_time()
     assert ask(Api(overlay), "POST", "Observation", {**NOTE, **more}).status == 413
-    assert time.monotonic() - started < 5.0
+    assert time.thread_time() - started < 5.0
     assert overlay.log == []
 
 
@@ -86,7 +86,7 @@ def test_the_host_does_not_wait_for_each_stuck_connection(monkeypatch):
         stuck.wait(20)
         return api.Response(200, {})
 
-    monkeypatch.setattr(http, "DETACH_SECONDS", 0.3)
+    monkeypatch.setattr(http, "DETACH_SECONDS", 1.0)
     server, listener = HttpServer(handler), socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     server.attach(listener)
@@ -96,7 +96,7 @@ def test_the_host_does_not_wait_for_each_stuck_connection(monkeypatch):
     time.sleep(0.3)
     started = time.monotonic()
     server.detach()
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < 4.0  # one after the other would take 5
     stuck.set()
     for client in clients:
         client.close()
@@ -109,7 +109,7 @@ def test_a_broken_head_request_is_no_exception_of_a_thread(overlay, monkeypatch,
     server, listener = HttpServer(Api(overlay).answer), socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     server.attach(listener)
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         client.sendall(b"HEAD /fhir/Patient/p HTTP/1.1\r\nHost: x\r\n" + rest)
         with contextlib.suppress(OSError):
             client.recv(100)
@@ -134,10 +134,10 @@ def test_a_base_that_cannot_be_read_is_not_the_agents_fault(tmp_path, data):
     {"referenceRange": [{"low": '{"value": 1}'}]},
 ])
 def test_an_object_written_as_text_is_refused(overlay, more):
-    started = time.monotonic()
+    started = time.thread_time()
     refused = ask(Api(overlay), "POST", "Observation", {**NOTE, **more})
     assert (refused.status, overlay.log) == (400, [])
-    assert time.monotonic() - started < 5.0
+    assert time.thread_time() - started < 5.0
 
 
 def test_text_in_braces_is_text(overlay):

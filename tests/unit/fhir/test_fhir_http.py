@@ -42,7 +42,7 @@ def talk(port: int, data: bytes, seconds: float = 5.0) -> bytes:
 
 
 def get(port: int, where: str) -> dict:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/fhir/{where}", timeout=5) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/fhir/{where}", timeout=30) as reply:
         assert reply.headers["Content-Type"].startswith("application/fhir+json")
         return json.load(reply)
 
@@ -51,7 +51,7 @@ def test_links_lead_back_to_the_server(served):
     body = get(served, "Observation?_count=2")
     following = next(link["url"] for link in body["link"] if link["relation"] == "next")
     assert following.startswith(f"http://127.0.0.1:{served}/fhir/Observation?")
-    with urllib.request.urlopen(following, timeout=5) as reply:
+    with urllib.request.urlopen(following, timeout=30) as reply:
         assert len(json.load(reply)["entry"]) == 2
 
 
@@ -84,7 +84,7 @@ def test_malformed_http_ends_a_connection_and_nothing_else(served, data):
 
 def test_a_huge_body_is_refused(served):
     with pytest.raises((urllib.error.HTTPError, urllib.error.URLError, ConnectionError)) as refused:
-        urllib.request.urlopen(f"http://127.0.0.1:{served}/fhir/Observation", data=b"x" * (http.BODY_BYTES + 1), timeout=5)
+        urllib.request.urlopen(f"http://127.0.0.1:{served}/fhir/Observation", data=b"x" * (http.BODY_BYTES + 1), timeout=30)
     if isinstance(refused.value, urllib.error.HTTPError):
         assert refused.value.code == 413
     assert get(served, "Patient/p1")["id"] == "p1"
@@ -93,11 +93,11 @@ def test_a_huge_body_is_refused(served):
 def test_too_many_connections_are_turned_away_and_room_is_made_again(served):
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(socket.create_connection(("127.0.0.1", served))) for _ in range(http.CONNECTIONS)]
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while b"503" not in (received := talk(served, b"GET /fhir/Patient/p1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")):
             assert time.monotonic() < deadline, received
         assert len(clients) == http.CONNECTIONS
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while True:
         with contextlib.suppress(OSError):
             assert get(served, "Patient/p1")["id"] == "p1"
@@ -107,7 +107,7 @@ def test_too_many_connections_are_turned_away_and_room_is_made_again(served):
 
 def test_a_client_that_dribbles_is_dropped(served, monkeypatch):
     monkeypatch.setattr(http, "REQUEST_SECONDS", 0.3)
-    with socket.create_connection(("127.0.0.1", served), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", served), timeout=30) as client:
         started = time.monotonic()
         with contextlib.suppress(OSError):
             for sign in b"GET /fhir/Patient/p1 HTTP/1.1\r\nHost: x\r\nX: ":
@@ -115,7 +115,7 @@ def test_a_client_that_dribbles_is_dropped(served, monkeypatch):
                 time.sleep(0.05)
             while client.recv(4096):
                 pass
-        assert time.monotonic() - started < 4.0
+        assert time.monotonic() - started < 20
 
 
 def test_nothing_is_left_after_detach(overlay):

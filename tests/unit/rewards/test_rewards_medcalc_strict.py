@@ -179,10 +179,10 @@ def test_gestational_age_forms_agree(weeks, days, other):
 
 
 def test_hostile_text_is_fast():
-    start = time.perf_counter()
+    start = time.thread_time()
     for text in ("a" * 200, "a " * 100, "a-" * 100, "1" * 200, "1,111" * 40, "(" * 200,
                  "1" + "m-1" * 60, "is " * 66, "1 " + " " * 190):
         grade(text, BMI)
         grade(text, AGE)
         grade(text, DAY)
-    assert time.perf_counter() - start < 1.0
+    assert time.thread_time() - start < 1.0
