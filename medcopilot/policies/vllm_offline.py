@@ -85,6 +85,7 @@ class VllmEngine:
         """Load the followed model's weights, and forget keys and values of the old ones."""
         if self.follow is not None:
             weights = [(name, parameter.detach()) for name, parameter in self.follow.named_parameters()]
+            settle(weights)
             self.engine.apply_model(lambda model: load_all(model, weights))
         self.engine.reset_prefix_cache()
         self.version = version
@@ -212,6 +213,15 @@ def write_outline(model: Any, folder: Path) -> None:
     config.save_pretrained(folder)
     if model.generation_config is not None:
         model.generation_config.save_pretrained(folder)
+
+
+def settle(weights: list[tuple[str, Any]]) -> None:
+    """Wait for what is still being written to the weights: on a GPU vLLM gives its thread a stream of its own, which by itself does
+    not wait for the trainer's."""
+    import torch
+
+    for device in {tensor.device for _, tensor in weights if tensor.device.type == "cuda"}:
+        torch.cuda.synchronize(device)
 
 
 def load_all(model: Any, weights: list[tuple[str, Any]]) -> int:

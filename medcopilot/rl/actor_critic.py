@@ -64,6 +64,8 @@ class Reference(nn.Module):
         self.model = model.eval().requires_grad_(False)
         self.temperature = temperature
         self.config = model.config
+        self._no_split_modules = sorted(model._no_split_modules or ())
+        """FSDP2's units, as in `ActorCritic`."""
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(rows, tokens) logprobs where the mask is 1; arguments as in `ActorCritic`."""

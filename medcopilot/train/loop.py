@@ -230,6 +230,16 @@ class StageTrainer(Trainer):
     stage_optimizer: OptimizerConfig
     horizon: Horizon
 
+    def create_accelerator_and_postprocess(self) -> None:
+        """One process trains on one GPU, also where it sees several: transformers would split every micro-batch over all of them
+        (`nn.DataParallel`), which neither packed lines nor counted tokens allow. And precision is settled before anything is
+        wrapped, a reference included."""
+        if self.args.n_gpu > 1:
+            print(f"one process trains on one of the {self.args.n_gpu} GPUs here: `accelerate launch` takes more", file=sys.stderr)
+            self.args._n_gpu = 1
+        super().create_accelerator_and_postprocess()
+        parallel.keep_precision(self)
+
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
             self.optimizer = make_optimizer(self.model if model is None else model, self.possible(self.stage_optimizer))
@@ -291,9 +301,7 @@ def prepare_frozen(trainer: Any, model: Any) -> Any:
 
         return prepare_deepspeed(model, accelerator)
     if trainer.is_fsdp_enabled:
-        from trl.models import prepare_fsdp
-
-        return prepare_fsdp(model, accelerator)
+        return parallel.shard_frozen(model, accelerator)
     return accelerator.prepare_model(model, evaluation_mode=True)
 
 
@@ -356,7 +364,6 @@ def train(trainer: Any, config: StageConfig, horizon: Horizon, progress: Progres
         Preempted: it was told to make room, and has saved a state.
     """
     trainer.remove_callback(PrinterCallback)
-    parallel.keep_precision(trainer)
     trainer.add_callback(parallel.SayWhatIsInForce(trainer, config.name))
     trainer.add_callback(progress)
     used = json.loads((state / STATE).read_text(encoding="utf-8")) if state else {"seconds": 0.0, "tokens": 0}

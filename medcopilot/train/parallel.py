@@ -104,6 +104,24 @@ def keep_precision(trainer: Any) -> None:
                                                              reduce_dtype=torch.float32)
 
 
+def shard_frozen(model: Any, accelerator: Any) -> Any:
+    """A model that is only evaluated, under FSDP2, layer by layer as accelerate shards the trained one. TRL's `prepare_fsdp` alone
+    makes one unit of it: every forward pass would gather all of its weights at once, twice over while they are copied out.
+
+    Args:
+        model: its `_no_split_modules` name the classes of its layers.
+    """
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+    from trl.models import prepare_fsdp
+
+    plugin, mesh = accelerator.state.fsdp_plugin, getattr(accelerator, "torch_device_mesh", None)
+    for module in [part for part in model.modules() if type(part).__name__ in (model._no_split_modules or ())]:
+        fully_shard(module, reshard_after_forward=plugin.reshard_after_forward, offload_policy=plugin.cpu_offload,
+                    mp_policy=plugin.mixed_precision_policy or MixedPrecisionPolicy(),
+                    mesh=mesh[tuple(accelerator.parallelism_config.fsdp_dim_names)] if mesh is not None else None)
+    return prepare_fsdp(model, accelerator)  # what lies outside the layers
+
+
 def in_force(model: Any) -> InForce:
     """What the wrapped model really is, read from its parameters."""
     if hasattr(model, "zero_optimization_stage"):

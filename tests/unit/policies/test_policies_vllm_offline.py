@@ -175,3 +175,17 @@ def test_a_parameter_that_got_no_weights_is_not_served(llm, model) -> None:
 
 def test_a_model_that_does_not_say_what_it_loaded_is_believed() -> None:
     assert load_all(SimpleNamespace(load_weights=lambda weights: None), []) == 0
+
+
+def test_weights_on_a_gpu_are_finished_before_they_are_read(llm, monkeypatch) -> None:
+    """vLLM's thread has a stream of its own there, which does not wait for the optimiser's."""
+    done: list[object] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", done.append)
+    engine = VllmEngine(Path("somewhere"), [1], 0, {})
+    engine.engine.apply_model = lambda _: done.append("read")
+    for device, before in (("cuda:3", [torch.device("cuda", 3)]), ("cpu", [])):
+        done.clear()
+        tensor = SimpleNamespace(device=torch.device(device))
+        engine.follow = SimpleNamespace(named_parameters=lambda t=tensor: [("a", SimpleNamespace(detach=lambda: t))] * 2)
+        engine.refresh(1)
+        assert done == [*before, "read"]

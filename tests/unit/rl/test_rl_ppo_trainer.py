@@ -2,10 +2,13 @@
 
 import math
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tiny import VOCABULARY, tiny_model, tiny_tokenizer
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM, TrainingArguments
 
 from env.errors import UserError
@@ -15,7 +18,7 @@ from medcopilot.rl.gae import alone, gae
 from medcopilot.rl.ppo_settings import PpoConfig
 from medcopilot.rl.ppo_trainer import PPOTrainer
 from medcopilot.rl.rounds import Round, Row
-from medcopilot.train import loop
+from medcopilot.train import loop, parallel
 
 
 def tiny_pair(seed: int = 0, spread: float = 0.5) -> ActorCritic:
@@ -304,3 +307,42 @@ def test_the_final_checkpoint_is_the_policy_and_a_state_is_both(tmp_path, tokeni
     fresh._load_from_checkpoint(str(tmp_path / "state"))
     for one, other in zip(fresh.model.parameters(), trainer.model.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_one_process_uses_one_of_the_gpus_that_it_sees(tmp_path, tokenizer, monkeypatch, capsys) -> None:
+    """transformers would hand the model to `nn.DataParallel`, which splits every micro-batch over all GPUs."""
+    class OfEight(TrainingArguments):
+        @property
+        def n_gpu(self) -> int:
+            return getattr(self, "_n_gpu", 0) or 8
+
+    monkeypatch.setitem(globals(), "TrainingArguments", OfEight)
+    trainer = make_trainer(tmp_path, tokenizer, Given([random_rows(6)]))
+    assert trainer.args.n_gpu == 1
+    assert not isinstance(trainer._wrap_model(trainer.model), torch.nn.DataParallel)
+    assert "one of the 8 GPUs" in capsys.readouterr().err
+
+
+def test_a_reference_is_sharded_layer_by_layer(tmp_path) -> None:
+    """One process, as FSDP2 takes it: a single unit would gather all weights at once. Logprobs stay float32."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        plugin = SimpleNamespace(fsdp_version=2, reshard_after_forward=True, cpu_offload=None, ignored_modules=None,
+                                 mixed_precision_policy=MixedPrecisionPolicy(torch.bfloat16, torch.bfloat16, torch.bfloat16))
+        accelerator = SimpleNamespace(state=SimpleNamespace(fsdp_plugin=plugin), device=torch.device("cpu"))
+        parallel.keep_precision(SimpleNamespace(accelerator=accelerator))
+        ids = torch.randint(3, VOCABULARY, (2, 9))
+        mask = torch.ones_like(ids)
+        mask[:, 0] = 0
+        plain = Reference(tiny_model())(ids, mask)
+        reference = parallel.shard_frozen(Reference(tiny_model()), accelerator)
+        layers = reference.model.model.layers
+        assert all(isinstance(module, FSDPModule) for module in (reference, *layers))
+        found = reference(ids, mask)
+        assert found.dtype == torch.float32
+        assert (found != found.bfloat16()).any()
+        assert (found - plain).abs().mean() < 0.5
+        for module in (reference, *layers):
+            assert all(isinstance(p, DTensor) for p in module.parameters())  # nothing stays gathered
+    finally:
+        torch.distributed.destroy_process_group()
