@@ -2,7 +2,8 @@
 
 Promises: such a step leaves the weights as they are, on every rank; it is counted (`skipped`), and the third one
 ends the run with one sentence; resumable states of before stay.
-Does not cover: infinite gradients from a finite loss under DeepSpeed, which checks them itself.
+Does not cover: DeepSpeed, which takes its step at the end of the last backward pass, before a guard can drop the gradients: the
+micro-batch at fault then gives none, the others of its step do. Infinite gradients from a finite loss it finds itself.
 """
 
 from __future__ import annotations
