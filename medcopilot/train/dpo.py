@@ -94,8 +94,8 @@ class MaskedDpoTrainer(loop.StageTrainer, DPOTrainer):
         model = self.ref_model or self.model
         if self.ref_model is None and self.is_deepspeed_enabled:  # its weights are not in place before training
             model = self._precompute_engine = prepare_deepspeed(self.model, self.accelerator)
-        elif self.ref_model is None:
-            model.to(self.accelerator.device)  # under FSDP2 it lies on the CPU until training begins
+        elif self.ref_model is None and self.is_fsdp_enabled:
+            model.to(self.accelerator.device)  # it lies on the CPU until training begins
         parts = [self.accelerator.gather_for_metrics(self.compute_ref_log_probs(model, batch)) for batch in loader]
         back = torch.from_numpy(np.argsort(order))
         return {side: torch.cat([part[i].float().cpu() for part in parts])[back] for i, side in enumerate(SIDES)}
