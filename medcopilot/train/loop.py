@@ -225,10 +225,14 @@ class NothingLeft(TrainerCallback):
 
 
 class StageTrainer(Trainer):
-    """Mixed in before a TRL trainer: our optimiser and schedule, no telemetry, no model cards."""
+    """Mixed in before a TRL trainer: our optimiser and schedule, one GPU per process, no telemetry, no model cards."""
 
     stage_optimizer: OptimizerConfig
     horizon: Horizon
+
+    def __init__(self, *given: Any, args: Any, **rest: Any) -> None:
+        parallel.stay_on_one_gpu(args)
+        super().__init__(*given, args=args, **rest)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
