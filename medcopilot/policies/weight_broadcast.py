@@ -1,6 +1,7 @@
 """Weights by broadcast from the trainer's memory into a running vLLM server: over gloo (CPU) or NCCL (GPU).
 
-Promises: see `weight_transport`; a broadcast whose other side fails or hangs is given up, and never keeps the process alive.
+Promises: see `weight_transport`; a broadcast whose other side fails or hangs is given up, and never keeps the process alive; with
+NCCL it is taken off the GPU too, where it would wait for ever, and with it whoever waits for that GPU.
 Does not cover: the server's side (`vllm_plugin.engines` for gloo, vLLM's own for NCCL).
 Source: `vllm/distributed/weight_transfer/nccl_engine.py` and `nccl_common.py`, vLLM 0.31.
 """
@@ -90,23 +91,38 @@ class GlooTransport(BroadcastTransport):
 
 class NcclTransport(BroadcastTransport):
     """Between GPUs, with vLLM's own packed broadcast; vLLM must be installed beside the trainer. Trainer and server need a GPU
-    each: NCCL refuses two ranks on one."""
+    each: NCCL refuses two ranks on one. Made in the trainer's own thread, whose GPU it takes."""
 
     backend = "nccl"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        # here and not where it is used: every other thread, that of the servers too, starts on device 0, whichever rank this is
+        self._device = torch.cuda.current_device() if torch.cuda.is_available() else 0
 
     def rendezvous(self, address: str, world: int) -> tuple[int, Callable[[], Any]]:
         """See `BroadcastTransport`. The port is free when it is looked for; vLLM binds it itself a moment later."""
         with socket.create_server((address, 0)) as probe:
             port = probe.getsockname()[1]
-        device = torch.cuda.current_device()
 
         def meet() -> Any:
             from vllm.distributed.weight_transfer.nccl_common import trainer_init
 
-            torch.cuda.set_device(device)  # threads start on device 0
-            return trainer_init({"master_address": address, "master_port": port, "world_size": world})
+            torch.cuda.set_device(self._device)
+            group = trainer_init({"master_address": address, "master_port": port, "world_size": world})
+            if not group.available:  # vLLM goes on without
+                raise RuntimeError("vLLM found no NCCL library in the trainer's environment")
+            return group
 
         return port, meet
+
+    def forget(self, server: Server) -> None:
+        """Leave the group. A broadcast that still waits for the server ends here: by itself its kernel never would, and the next
+        sync's `torch.cuda.synchronize` would wait for it."""
+        group = self._groups.pop(server, None)
+        if group is not None:
+            group.disabled = True  # first: the thread that is sending must not send on through what is freed here
+            threading.Thread(target=_abort, args=(group,), name="weights", daemon=True).start()  # it may take its time
 
     def details(self) -> dict[str, Any]:
         """Small tensors travel together."""
@@ -120,6 +136,12 @@ class NcclTransport(BroadcastTransport):
         torch.cuda.synchronize(group.device)  # the optimiser's last writes: the broadcast reads on streams of its own
         packed_nccl_broadcast_producer(iterator=_on(weights, group.device), group=group, src=0, post_iter_func=lambda item: item[1])
         torch.cuda.synchronize(group.device)
+
+
+def _abort(group: Any) -> None:
+    """End a communicator of vLLM's, whatever it is doing. (Its own `destroy` would do so before it is `disabled`.)"""
+    torch.cuda.set_device(group.device)
+    group.nccl.ncclCommAbort(group.comm)
 
 
 def _on(weights: list[tuple[str, torch.Tensor]], device: Any) -> Iterator[tuple[str, torch.Tensor]]:

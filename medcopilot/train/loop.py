@@ -225,18 +225,14 @@ class NothingLeft(TrainerCallback):
 
 
 class StageTrainer(Trainer):
-    """Mixed in before a TRL trainer: our optimiser and schedule, no telemetry, no model cards."""
+    """Mixed in before a TRL trainer: our optimiser and schedule, one GPU per process, no telemetry, no model cards."""
 
     stage_optimizer: OptimizerConfig
     horizon: Horizon
 
     def create_accelerator_and_postprocess(self) -> None:
-        """One process trains on one GPU, also where it sees several: transformers would split every micro-batch over all of them
-        (`nn.DataParallel`), which neither packed lines nor counted tokens allow. And precision is settled before anything is
-        wrapped, a reference included."""
-        if self.args.n_gpu > 1:
-            print(f"one process trains on one of the {self.args.n_gpu} GPUs here: `accelerate launch` takes more", file=sys.stderr)
-            self.args._n_gpu = 1
+        """Called before models are placed and before anything is wrapped, a reference included."""
+        parallel.stay_on_one_gpu(self.args)
         super().create_accelerator_and_postprocess()
         parallel.keep_precision(self)
 

@@ -77,6 +77,15 @@ def _without_compiling() -> None:
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
+def stay_on_one_gpu(arguments: Any) -> None:
+    """One process that sees several GPUs trains on the first, and says so. transformers would spread it over all by
+    `nn.DataParallel`, which TRL refuses and an actor-critic does not survive: several GPUs want a process each."""
+    if arguments.n_gpu > 1:
+        print(f"one process trains on the first of {arguments.n_gpu} GPUs: to use them all, start it with `accelerate launch "
+              "--config_file accelerate_configs/...`, as the recipe's header says", file=sys.stderr, flush=True)
+        arguments._n_gpu = 1
+
+
 class SayWhatIsInForce(TrainerCallback):
     """Checks and prints the wrapper when the trainer has wrapped the model."""
 

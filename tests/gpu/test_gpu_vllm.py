@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,10 +103,11 @@ def test_colocated_engine_follows_the_model(model: Any, tokenizer: Any) -> None:
 def server(model: Any, tokenizer: Any, two_devices: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VllmProcess]:
     """On the second GPU: NCCL refuses two ranks on one."""
     save_checkpoint(model, tokenizer, tmp_path / "start", CheckpointMeta(profile="nano"))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    started = VllmProcess.start(tmp_path / "start", sync="nccl", dtype="bfloat16", output=tmp_path / "server.log",
-                                extra=("--gpu-memory-utilization", "0.2", "--max-model-len", "512"))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "") or "0,1"  # of a job that was given GPUs 4 and 5, say
+    with monkeypatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", visible.split(",")[1])
+        started = VllmProcess.start(tmp_path / "start", sync="nccl", dtype="bfloat16", output=tmp_path / "server.log",
+                                    extra=("--gpu-memory-utilization", "0.2", "--max-model-len", "512"))
     try:
         started.wait(600)
         yield started

@@ -309,20 +309,6 @@ def test_the_final_checkpoint_is_the_policy_and_a_state_is_both(tmp_path, tokeni
         assert torch.equal(one, other)
 
 
-def test_one_process_uses_one_of_the_gpus_that_it_sees(tmp_path, tokenizer, monkeypatch, capsys) -> None:
-    """transformers would hand the model to `nn.DataParallel`, which splits every micro-batch over all GPUs."""
-    class OfEight(TrainingArguments):
-        @property
-        def n_gpu(self) -> int:
-            return getattr(self, "_n_gpu", 0) or 8
-
-    monkeypatch.setitem(globals(), "TrainingArguments", OfEight)
-    trainer = make_trainer(tmp_path, tokenizer, Given([random_rows(6)]))
-    assert trainer.args.n_gpu == 1
-    assert not isinstance(trainer._wrap_model(trainer.model), torch.nn.DataParallel)
-    assert "one of the 8 GPUs" in capsys.readouterr().err
-
-
 def test_a_reference_is_sharded_layer_by_layer(tmp_path) -> None:
     """One process, as FSDP2 takes it: a single unit would gather all weights at once. Logprobs stay float32."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)

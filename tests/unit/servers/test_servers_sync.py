@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import warnings
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from medcopilot.policies import sync_probe
 from medcopilot.policies.base import Sampling
 from medcopilot.policies.vllm_plugin import gloo
 from medcopilot.policies.vllm_server import LoopThread
-from medcopilot.policies.weight_broadcast import both, in_thread
+from medcopilot.policies.weight_broadcast import NcclTransport, both, in_thread
 
 IDS = [3, 4, 5]
 FILE_ROUTES = ["/pause?mode=keep", "/start_weight_update", "/update_weights", "/finish_weight_update",
@@ -86,7 +87,7 @@ def test_a_server_that_does_not_take_the_weights_is_not_used_until_it_does(field
     sampled = act(policy, [IDS] * 6)
     assert all(served(answer, 0.5) and answer.policy_version == 1 for answer in sampled)
     assert other.prompts() == []
-    assert not other.paused
+    until(lambda: not other.paused)  # it is being given them again and again, each time paused and resumed
     broken.clear()
     model.become(0.75)
     assert policy.update() == 2
@@ -320,6 +321,71 @@ def test_a_broadcast_whose_other_side_fails_or_hangs_is_given_up():
         loop.run(raises())
     never.set()
     loop.close()
+
+
+class Communicator:
+    """A double of vLLM's `PyNcclCommunicator`."""
+
+    def __init__(self, available=True):
+        self.available = available
+        self.disabled = not available
+        self.device, self.comm, self.nccl = "cuda:3", "comm", self
+        self.aborted: list[tuple[str, bool]] = []
+        self.gone = threading.Event()
+
+    def ncclCommAbort(self, comm):
+        self.aborted.append((comm, self.disabled))
+        self.gone.set()
+
+
+@pytest.fixture
+def third_gpu(monkeypatch):
+    """torch and vLLM as a trainer of rank 3 sees them; of each communicator that is made, its thread's device and its size."""
+    here = threading.local()
+    here.device = 3
+    made = []
+
+    def meet(info):
+        made.append((here.device, info["world_size"]))
+        return Communicator()
+
+    common = ModuleType("vllm.distributed.weight_transfer.nccl_common")
+    common.trainer_init = meet
+    for name in ("vllm", "vllm.distributed", "vllm.distributed.weight_transfer"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, common.__name__, common)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: getattr(here, "device", 0))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: setattr(here, "device", device))
+    return SimpleNamespace(made=made, common=common)
+
+
+def test_nccl_takes_the_trainers_gpu_whichever_thread_meets_the_server(third_gpu):
+    transport = NcclTransport(5.0)
+    loop = LoopThread("test")
+
+    async def meet():
+        port, join = transport.rendezvous("127.0.0.1", 2)
+        assert port
+        return await in_thread(join)
+
+    loop.run(meet())
+    assert third_gpu.made == [(3, 2)]
+    third_gpu.common.trainer_init = lambda info: Communicator(available=False)
+    with pytest.raises(RuntimeError, match="no NCCL library"):
+        loop.run(meet())
+    loop.close()
+
+
+def test_a_broadcast_over_nccl_that_is_given_up_is_taken_off_the_gpu(third_gpu):
+    """Disabled first: whoever is sending must not send on through a communicator that is gone."""
+    transport, group, server = NcclTransport(5.0), Communicator(), object()
+    transport._groups[server] = group
+    transport.forget(server)
+    assert group.gone.wait(10)
+    assert group.aborted == [("comm", True)]
+    transport.forget(server)
+    assert not transport._groups
 
 
 def test_no_warning_when_all_is_well(field, model):

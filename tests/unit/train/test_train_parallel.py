@@ -17,10 +17,12 @@ import torch
 from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
+from transformers import TrainingArguments
 
 from env.errors import UserError
 from medcopilot.train import parallel
 from medcopilot.train.launch import Launch, lost_process, read_launch
+from medcopilot.train.loop import StageTrainer
 from medcopilot.train.parallel import InForce, check, gathered, in_force, on_first, whole_model, whole_weights
 
 CONFIGS = sorted((Path(__file__).resolve().parents[3] / "accelerate_configs").rglob("*.yaml"))
@@ -172,3 +174,14 @@ def test_a_plain_start_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parallel.prepare(Settings()).plain  # type: ignore[arg-type]
     assert AcceleratorState.__init__ is before
     assert not torch.distributed.is_initialized()
+
+
+def test_one_process_that_sees_several_gpus_trains_on_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """transformers would wrap the model in `nn.DataParallel`."""
+    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to="none")
+    assert arguments.n_gpu == 0
+    arguments._n_gpu = 8
+    trainer = StageTrainer(model=torch.nn.Linear(2, 2), args=arguments)
+    assert (trainer.args.n_gpu, trainer.args.train_batch_size) == (1, 8)
+    assert isinstance(trainer._wrap_model(trainer.model), torch.nn.Linear)
+    assert "the first of 8 GPUs" in capsys.readouterr().err
