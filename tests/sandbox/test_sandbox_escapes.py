@@ -23,7 +23,7 @@ from env.sandbox.layout import hidden_folders
 from env.sandbox.zygote import ZygoteBackend
 from env.task import Limits
 
-QUICK = Limits(exec_seconds=2.0, memory_mb=256, processes=24, file_mb=16, output_bytes=4000)
+QUICK = Limits(exec_seconds=10.0, memory_mb=256, processes=24, file_mb=16, output_bytes=4000)
 REPOSITORY = Path(__file__).resolve().parents[2]
 SEARCH = """
 import os
@@ -216,7 +216,7 @@ def test_forged_frames_on_every_descriptor(box: WorkerBox) -> None:
 
 
 def test_a_silent_worker_is_noticed(box: WorkerBox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("env.sandbox.process.MARGIN_SECONDS", -2.0)
+    monkeypatch.setattr("env.sandbox.process.MARGIN_SECONDS", -10.5)
     assert attack(box, "import time; time.sleep(100)").status == "died"
     monkeypatch.undo()
     assert attack(box, "answer = 1").value == 1

@@ -9,7 +9,7 @@ from env.sandbox.base import BoxSpec, Program
 from env.sandbox.box import WorkerBox
 from env.task import Limits
 
-QUICK = Limits(exec_seconds=2.0, memory_mb=256, processes=24, file_mb=16, output_bytes=4000)
+QUICK = Limits(exec_seconds=10.0, memory_mb=256, processes=24, file_mb=16, output_bytes=4000)
 
 
 @pytest.fixture
