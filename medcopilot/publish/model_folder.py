@@ -51,7 +51,7 @@ class ModelOptions:
     vllm: bool | None = None
     """Ask vLLM; None: where it is installed."""
     tolerance: float | None = None
-    """Nats; None: `verify.TOLERANCE`."""
+    """Nats of the largest difference; None: by the type of the weights (`verify`)."""
 
 
 def stage_model(path: Path, out: Path, options: ModelOptions, tell: Callable[[str], None] = lambda _: None) -> list[File]:

@@ -264,6 +264,16 @@ def test_a_difference_beyond_the_tolerance_is_refused():
         verify.agree("vllm", "1", own, [[-1.0, float("nan")]], "float32")
 
 
+def test_rounding_to_bfloat16_is_no_other_model():
+    """Between 16 and 32 its neighbours are an eighth apart; other weights are off on average."""
+    own = [[-0.5, -1.0, -9.0, -0.25]]
+    rounded = [[-0.5, -1.125, -8.5, -0.25]]
+    assert verify.agree("transformers", "1", own, rounded, "bfloat16").largest == pytest.approx(0.5)
+    for other in ([[-0.9, -1.4, -9.4, -0.65]], [[-0.5, -1.0, -10.5, -0.25]]):
+        with pytest.raises(UserError, match=r"at most 1, and 0\.2 on average"):
+            verify.agree("vllm", "1", own, other, "bfloat16")
+
+
 def test_weights_that_do_not_fill_the_model_are_refused(make_checkpoint, tmp_path):
     from safetensors.torch import save_file
 
