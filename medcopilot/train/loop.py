@@ -235,6 +235,7 @@ class StageTrainer(Trainer):
         parallel.stay_on_one_gpu(self.args)
         super().create_accelerator_and_postprocess()
         parallel.keep_precision(self)
+        parallel.shard_references(self)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:

@@ -124,11 +124,20 @@ def shard_frozen(model: Any, accelerator: Any) -> Any:
     from trl.models import prepare_fsdp
 
     plugin, mesh = accelerator.state.fsdp_plugin, getattr(accelerator, "torch_device_mesh", None)
-    for module in [part for part in model.modules() if type(part).__name__ in (model._no_split_modules or ())]:
+    layers = [part for part in model.modules() if type(part).__name__ in (model._no_split_modules or ())]
+    for module in layers if plugin.fsdp_version == 2 else ():
         fully_shard(module, reshard_after_forward=plugin.reshard_after_forward, offload_policy=plugin.cpu_offload,
                     mp_policy=plugin.mixed_precision_policy or MixedPrecisionPolicy(),
                     mesh=mesh[tuple(accelerator.parallelism_config.fsdp_dim_names)] if mesh is not None else None)
     return prepare_fsdp(model, accelerator)  # what lies outside the layers
+
+
+def shard_references(trainer: Any) -> None:
+    """The reference that TRL's trainer makes and wraps itself (GRPO with a KL term, DPO without an adapter) is sharded so too."""
+    if getattr(trainer, "is_fsdp_enabled", False):
+        for module in {sys.modules[parent.__module__] for parent in type(trainer).__mro__}:
+            if hasattr(module, "prepare_fsdp"):
+                module.prepare_fsdp = shard_frozen  # type: ignore[attr-defined]
 
 
 def in_force(model: Any) -> InForce:

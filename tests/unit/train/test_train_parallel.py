@@ -185,3 +185,20 @@ def test_one_process_that_sees_several_gpus_trains_on_the_first(tmp_path: Path, 
     assert (trainer.args.n_gpu, trainer.args.train_batch_size) == (1, 8)
     assert isinstance(trainer._wrap_model(trainer.model), torch.nn.Linear)
     assert "the first of 8 GPUs" in capsys.readouterr().err
+
+
+def test_references_of_trls_own_are_sharded_layer_by_layer_under_fsdp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That they are sharded right is shown where they are played with (tests/e2e/test_distributed_live.py)."""
+    from trl.trainer import dpo_trainer, grpo_trainer
+
+    from medcopilot.rl.trainer import StreamGRPOTrainer
+    from medcopilot.train.dpo import MaskedDpoTrainer
+
+    for cls, module in ((StreamGRPOTrainer, grpo_trainer), (MaskedDpoTrainer, dpo_trainer)):
+        theirs = module.prepare_fsdp
+        monkeypatch.setattr(module, "prepare_fsdp", theirs)  # put back afterwards
+        trainer = object.__new__(cls)
+        for enabled, used in ((False, theirs), (True, parallel.shard_frozen)):
+            trainer.is_fsdp_enabled = enabled
+            parallel.shard_references(trainer)
+            assert module.prepare_fsdp is used
