@@ -109,7 +109,7 @@ def _single(field):
 
 def test_a_hung_answer_is_given_up_and_asked_for_elsewhere(field):
     one, other = field.double(once(HANG)), field.double(once(HANG))
-    policy = field.policy(turn_seconds=0.2)
+    policy = field.policy(turn_seconds=1.0)
     assert len(act(policy, [IDS])) == 1
     assert policy.statistics()["retries"] == 2
     assert len(one.prompts()) + len(other.prompts()) == 3

@@ -143,7 +143,7 @@ def test_an_answer_from_before_the_weights_came_back_is_not_used(field, model):
 
 def test_without_written_weights_a_restarted_server_waits_for_the_next_sync(field, model):
     double = field.double()
-    policy = field.trained(model, wait_seconds=0.3)
+    policy = field.trained(model, wait_seconds=1.5)
     policy.weight_sync.present = policy.weight_sync.present.__class__(**{**vars(policy.weight_sync.present), "folder": None})
     field.thread.run(double.restart())
     with pytest.raises(EngineError, match="was restarted and waits for the next weight sync"):
@@ -179,7 +179,7 @@ def test_a_sync_waits_for_turns_in_flight(field, model):
 def test_weights_that_are_said_to_be_loaded_and_are_not_end_the_update(field, model):
     """What the stock CPU build does with a tied head: HTTP 200, and stale."""
     double = field.double()
-    policy = field.trained(model, wait_seconds=0.2)
+    policy = field.trained(model, wait_seconds=1.0)
     double._read = lambda folder: 0.25
     model.become(0.5)
     with (pytest.warns(UserWarning, match="got no new weights"),
